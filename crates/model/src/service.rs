@@ -1,0 +1,171 @@
+//! What `serin.yml` says: the service, its environments, how it is released.
+
+/// A repository's `serin.yml`, checked and with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the service is and how it is started.
+    pub service: Service,
+    /// The two long-lived branches.
+    pub branches: Branches,
+    /// The environments, in file order.
+    pub environments: Vec<Environment>,
+    /// How a canary goes.
+    pub canary: Canary,
+    /// How production is released.
+    pub release: Release,
+}
+
+/// `service:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Commands of the built-in template's build job.
+    pub build: Vec<String>,
+    /// Commands of the unit tests.
+    pub test: Vec<String>,
+    /// Commands of the integration tests; `SERIN_TARGET_URLS` holds the nodes' addresses, separated by blanks.
+    pub integration: Vec<String>,
+    /// Globs of what the build leaves for packaging (artifacts of the template's build job).
+    pub outputs: Vec<String>,
+    /// Dockerfile, for platforms that run images.
+    pub dockerfile: Option<String>,
+    /// Program and arguments of a node (process platform), run in the release's folder.
+    pub command: Vec<String>,
+    /// Further environment of a node.
+    pub variables: Vec<(String, String)>,
+    /// Port inside a container; a process gets `PORT`.
+    pub port: Option<u16>,
+    /// How a node's health is asked.
+    pub health: Health,
+    /// How WARN and ERROR lines are told.
+    pub logs: LogFormat,
+    /// Milliseconds from SIGTERM to SIGKILL.
+    pub stop_timeout_ms: i64,
+}
+
+/// `service.health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Path asked by GET; 200 to 399 is healthy.
+    pub path: String,
+    /// Milliseconds that a fresh node has to become healthy.
+    pub timeout_ms: i64,
+    /// Milliseconds between two checks.
+    pub interval_ms: i64,
+}
+
+/// `service.logs.format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, with `level`, `severity` or `lvl`.
+    Json,
+    /// `key=value`, with `level` or `lvl`.
+    Logfmt,
+    /// The words WARN, WARNING, ERROR, FATAL near the line's start.
+    #[default]
+    Text,
+}
+
+/// `branches:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branches {
+    /// Where merge requests go.
+    pub develop: String,
+    /// What production runs.
+    pub master: String,
+}
+
+/// One of `environments:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// What runs its nodes.
+    pub platform: Platform,
+    /// Its pools in file order; `nodes: N` alone makes one pool named `default`.
+    pub pools: Vec<Pool>,
+    /// Address of the gateway's listener, `host:port`; `None`: a free port on loopback.
+    pub listen: Option<String>,
+    /// Nodes that must go on serving while others are changed; `None`: derived.
+    pub min_serving: Option<u32>,
+    /// Milliseconds that requests in flight have to finish on a node that is taken out.
+    pub drain_timeout_ms: i64,
+}
+
+/// What runs nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Platform {
+    /// Supervised processes on this machine.
+    #[default]
+    Process,
+    /// Containers of Docker Engine.
+    Docker,
+    /// Kubernetes.
+    Kubernetes,
+}
+
+/// A pool: nodes released together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// How many nodes.
+    pub nodes: u32,
+}
+
+/// `canary:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Canary {
+    /// How many nodes.
+    pub nodes: u32,
+    /// Shares of traffic, ascending.
+    pub steps: Vec<Step>,
+    /// Allowed probability that a good change is rolled back, over the whole canary; between 0 and 1.
+    pub false_alarm: f64,
+    /// Milliseconds between two samples.
+    pub tick_ms: i64,
+    /// Tolerances: metric name, such as `cpu`, `latency.p99`, `http.errors`, `log.error`.
+    pub tolerate: Vec<(String, Tolerance)>,
+}
+
+/// One step of a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Share of traffic that the canary nodes get together, in parts per million.
+    pub traffic_ppm: u32,
+    /// How long, in milliseconds.
+    pub for_ms: i64,
+}
+
+/// How much worse a metric may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// Relative to the baseline: 0.1 is 10 %.
+    Relative(f64),
+    /// Difference of shares: 0.001 is 0.1 percentage points.
+    Points(f64),
+}
+
+/// `release:`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Who moves it from pool to pool.
+    pub order: Order,
+    /// Milliseconds that a released pool is watched before the next may follow.
+    pub watch_ms: i64,
+    /// People who must agree.
+    pub approvals: u32,
+    /// Windows without releases, as written.
+    pub freeze: Vec<String>,
+}
+
+/// `release.order`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// A person's click for each pool.
+    #[default]
+    Manual,
+    /// Pool after pool by itself.
+    Automatic,
+}
