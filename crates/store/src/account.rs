@@ -1,0 +1,144 @@
+//! People and what they prove themselves with.
+
+use sqlx::FromRow;
+
+use crate::{Connection, Result};
+
+/// A person or a bot.
+#[derive(Clone, Debug, FromRow)]
+pub struct Account {
+    /// Its number.
+    pub id: i64,
+    /// Its name at login.
+    pub username: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its address, used in commits that the server makes for it.
+    pub email: String,
+    /// Argon2 hash, where it has a password.
+    pub password_hash: Option<String>,
+    /// Whether it may do everything.
+    pub admin: bool,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// What a credential is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// API and Git.
+    Token,
+    /// A browser's cookie.
+    Session,
+    /// A link that logs in once.
+    Login,
+}
+
+impl CredentialKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Session => "session",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// A secret's hash and its terms.
+#[derive(Clone, Debug)]
+pub struct NewCredential<'a> {
+    /// Whose it is.
+    pub account_id: i64,
+    /// What it is for.
+    pub kind: CredentialKind,
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// SHA-256 of the secret, in hexadecimal.
+    pub secret_hash: &'a str,
+    /// Now, in milliseconds since 1970.
+    pub created_at: i64,
+    /// When it ends.
+    pub expires_at: Option<i64>,
+}
+
+/// Makes an account.
+pub async fn account_create(db: &mut Connection, account: &Account) -> Result<i64> {
+    sqlx::query_scalar(
+        "insert into account (username, name, email, password_hash, admin, created_at)
+         values ($1, $2, $3, $4, $5, $6) returning id",
+    )
+    .bind(&account.username)
+    .bind(&account.name)
+    .bind(&account.email)
+    .bind(&account.password_hash)
+    .bind(account.admin)
+    .bind(account.created_at)
+    .fetch_one(db)
+    .await
+}
+
+/// The account of that number.
+pub async fn account_get(db: &mut Connection, id: i64) -> Result<Option<Account>> {
+    sqlx::query_as("select * from account where id = $1").bind(id).fetch_optional(db).await
+}
+
+/// The account of that login name.
+pub async fn account_by_username(db: &mut Connection, username: &str) -> Result<Option<Account>> {
+    sqlx::query_as("select * from account where username = $1").bind(username).fetch_optional(db).await
+}
+
+/// The first administrator, on whose behalf the server acts.
+pub async fn account_first_admin(db: &mut Connection) -> Result<Option<Account>> {
+    sqlx::query_as("select * from account where admin = 1 order by id limit 1").fetch_optional(db).await
+}
+
+/// Sets or changes a password's hash.
+pub async fn account_set_password(db: &mut Connection, id: i64, hash: &str) -> Result<()> {
+    sqlx::query("update account set password_hash = $2 where id = $1").bind(id).bind(hash).execute(db).await?;
+    Ok(())
+}
+
+/// Keeps a credential.
+pub async fn credential_create(db: &mut Connection, credential: &NewCredential<'_>) -> Result<()> {
+    sqlx::query(
+        "insert into credential (account_id, kind, name, secret_hash, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(credential.account_id)
+    .bind(credential.kind.as_str())
+    .bind(credential.name)
+    .bind(credential.secret_hash)
+    .bind(credential.created_at)
+    .bind(credential.expires_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whose valid credential that is.
+pub async fn credential_account(
+    db: &mut Connection,
+    kind: CredentialKind,
+    secret_hash: &str,
+    now: i64,
+) -> Result<Option<Account>> {
+    sqlx::query_as(
+        "select account.* from credential join account on account.id = credential.account_id
+         where secret_hash = $1 and kind = $2 and (expires_at is null or expires_at > $3)",
+    )
+    .bind(secret_hash)
+    .bind(kind.as_str())
+    .bind(now)
+    .fetch_optional(db)
+    .await
+}
+
+/// Ends a credential; says whether there was one.
+pub async fn credential_delete(db: &mut Connection, kind: CredentialKind, secret_hash: &str) -> Result<bool> {
+    let done = sqlx::query("delete from credential where secret_hash = $1 and kind = $2")
+        .bind(secret_hash)
+        .bind(kind.as_str())
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}

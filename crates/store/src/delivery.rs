@@ -1,0 +1,288 @@
+//! Environments, their nodes, rollouts, and what the judge saw.
+
+use sqlx::FromRow;
+
+use crate::{Connection, Result};
+
+/// An environment of a project.
+#[derive(Clone, Debug, FromRow)]
+pub struct Environment {
+    /// Its number.
+    pub id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// Its name.
+    pub name: String,
+    /// What `serin.yml` said of it at the last deployment, JSON.
+    pub config: String,
+    /// Address of the gateway's listener.
+    pub listen: Option<String>,
+    /// The released version.
+    pub stable_digest: Option<String>,
+    /// The commit of that version.
+    pub stable_commit: Option<String>,
+    /// Number of the last table given to the gateway.
+    pub routes_revision: i64,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A node: one slot for a running instance.
+#[derive(Clone, Debug, FromRow)]
+pub struct Node {
+    /// Its environment.
+    pub environment_id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its pool.
+    pub pool: String,
+    /// Its place in the environment.
+    pub position: i64,
+    /// What it shall run while no rollout says otherwise.
+    pub digest: Option<String>,
+    /// Grows with each replacement.
+    pub generation: i64,
+}
+
+/// A progressive change of an environment.
+#[derive(Clone, Debug, FromRow)]
+pub struct Rollout {
+    /// Its number.
+    pub id: i64,
+    /// Its environment.
+    pub environment_id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// The pipeline that asked for it.
+    pub pipeline_id: i64,
+    /// `deploy`, `canary`, `release`.
+    pub kind: String,
+    /// The new version.
+    pub digest: String,
+    /// The new version's commit.
+    pub commit_id: String,
+    /// Where it stands, one word.
+    pub phase: String,
+    /// The state machine's record, JSON with a version.
+    pub state: String,
+    /// Whether it is the environment's current one.
+    pub current: bool,
+    /// How it ended, in a sentence.
+    pub outcome: Option<String>,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+    /// Milliseconds since 1970.
+    pub updated_at: i64,
+    /// Milliseconds since 1970.
+    pub finished_at: Option<i64>,
+}
+
+/// A tick of the judge.
+#[derive(Clone, Debug, FromRow)]
+pub struct JudgeTick {
+    /// Its rollout.
+    pub rollout_id: i64,
+    /// Which judging of the rollout, from 1: a release judges after each pool.
+    pub round: i64,
+    /// Its number; negative before the canary.
+    pub tick: i64,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    /// The samples by node, JSON.
+    pub samples: String,
+    /// The answer, JSON.
+    pub answer: String,
+}
+
+/// The environment of that name, made where there is none; its configuration is written anew.
+pub async fn environment_ensure(db: &mut Connection, environment: &Environment) -> Result<i64> {
+    sqlx::query_scalar(
+        "insert into environment (project_id, name, config, listen, created_at) values ($1, $2, $3, $4, $5)
+         on conflict (project_id, name) do update set config = excluded.config returning id",
+    )
+    .bind(environment.project_id)
+    .bind(&environment.name)
+    .bind(&environment.config)
+    .bind(&environment.listen)
+    .bind(environment.created_at)
+    .fetch_one(db)
+    .await
+}
+
+/// The environment of that number.
+pub async fn environment_get(db: &mut Connection, id: i64) -> Result<Option<Environment>> {
+    sqlx::query_as("select * from environment where id = $1").bind(id).fetch_optional(db).await
+}
+
+/// The environment of that name.
+pub async fn environment_by_name(db: &mut Connection, project_id: i64, name: &str) -> Result<Option<Environment>> {
+    sqlx::query_as("select * from environment where project_id = $1 and name = $2")
+        .bind(project_id)
+        .bind(name)
+        .fetch_optional(db)
+        .await
+}
+
+/// All environments of a project, or of all.
+pub async fn environment_list(db: &mut Connection, project_id: Option<i64>) -> Result<Vec<Environment>> {
+    sqlx::query_as("select * from environment where $1 is null or project_id = $1 order by id")
+        .bind(project_id)
+        .fetch_all(db)
+        .await
+}
+
+/// Writes where the gateway listens for it.
+pub async fn environment_set_listen(db: &mut Connection, id: i64, listen: &str) -> Result<()> {
+    sqlx::query("update environment set listen = $2 where id = $1").bind(id).bind(listen).execute(db).await?;
+    Ok(())
+}
+
+/// Writes which version is released.
+pub async fn environment_set_stable(db: &mut Connection, id: i64, digest: &str, commit: &str) -> Result<()> {
+    sqlx::query("update environment set stable_digest = $2, stable_commit = $3 where id = $1")
+        .bind(id)
+        .bind(digest)
+        .bind(commit)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The next number of a routing table, unique and growing over all environments.
+pub async fn routes_revision_next(db: &mut Connection) -> Result<i64> {
+    let revision: i64 =
+        sqlx::query_scalar("select coalesce(max(routes_revision), 0) + 1 from environment").fetch_one(&mut *db).await?;
+    sqlx::query("update environment set routes_revision = $1").bind(revision).execute(db).await?;
+    Ok(revision)
+}
+
+/// An environment's nodes, in order.
+pub async fn node_list(db: &mut Connection, environment_id: i64) -> Result<Vec<Node>> {
+    sqlx::query_as("select * from node where environment_id = $1 order by position, name")
+        .bind(environment_id)
+        .fetch_all(db)
+        .await
+}
+
+/// Writes a node, new or known.
+pub async fn node_save(db: &mut Connection, node: &Node) -> Result<()> {
+    sqlx::query(
+        "insert into node (environment_id, name, pool, position, digest, generation) values ($1, $2, $3, $4, $5, $6)
+         on conflict (environment_id, name) do update set pool = excluded.pool, position = excluded.position,
+            digest = excluded.digest, generation = excluded.generation",
+    )
+    .bind(node.environment_id)
+    .bind(&node.name)
+    .bind(&node.pool)
+    .bind(node.position)
+    .bind(&node.digest)
+    .bind(node.generation)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes a node away.
+pub async fn node_delete(db: &mut Connection, environment_id: i64, name: &str) -> Result<()> {
+    sqlx::query("delete from node where environment_id = $1 and name = $2")
+        .bind(environment_id)
+        .bind(name)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Makes a rollout, the environment's current one; its id is filled in.
+///
+/// # Errors
+/// A unique violation where the environment has a current one.
+pub async fn rollout_create(db: &mut Connection, rollout: &Rollout) -> Result<i64> {
+    sqlx::query_scalar(
+        "insert into rollout (environment_id, project_id, pipeline_id, kind, digest, commit_id, phase, state, current,
+            created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9) returning id",
+    )
+    .bind(rollout.environment_id)
+    .bind(rollout.project_id)
+    .bind(rollout.pipeline_id)
+    .bind(&rollout.kind)
+    .bind(&rollout.digest)
+    .bind(&rollout.commit_id)
+    .bind(&rollout.phase)
+    .bind(&rollout.state)
+    .bind(rollout.created_at)
+    .fetch_one(db)
+    .await
+}
+
+/// Writes a rollout back.
+pub async fn rollout_save(db: &mut Connection, rollout: &Rollout) -> Result<()> {
+    sqlx::query(
+        "update rollout set phase = $2, state = $3, current = $4, outcome = $5, updated_at = $6, finished_at = $7
+         where id = $1",
+    )
+    .bind(rollout.id)
+    .bind(&rollout.phase)
+    .bind(&rollout.state)
+    .bind(rollout.current)
+    .bind(&rollout.outcome)
+    .bind(rollout.updated_at)
+    .bind(rollout.finished_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The rollout of that number.
+pub async fn rollout_get(db: &mut Connection, id: i64) -> Result<Option<Rollout>> {
+    sqlx::query_as("select * from rollout where id = $1").bind(id).fetch_optional(db).await
+}
+
+/// The environment's current rollout.
+pub async fn rollout_current(db: &mut Connection, environment_id: i64) -> Result<Option<Rollout>> {
+    sqlx::query_as("select * from rollout where environment_id = $1 and current = 1")
+        .bind(environment_id)
+        .fetch_optional(db)
+        .await
+}
+
+/// The rollouts that a pipeline asked for, oldest first.
+pub async fn rollout_of_pipeline(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Rollout>> {
+    sqlx::query_as("select * from rollout where pipeline_id = $1 order by id").bind(pipeline_id).fetch_all(db).await
+}
+
+/// An environment's rollouts, newest first.
+pub async fn rollout_list(db: &mut Connection, environment_id: i64, most: i64) -> Result<Vec<Rollout>> {
+    sqlx::query_as("select * from rollout where environment_id = $1 order by id desc limit $2")
+        .bind(environment_id)
+        .bind(most)
+        .fetch_all(db)
+        .await
+}
+
+/// Writes a tick of the judge; the same tick again changes nothing.
+pub async fn judge_tick_add(db: &mut Connection, tick: &JudgeTick) -> Result<()> {
+    sqlx::query(
+        "insert into judge_tick (rollout_id, round, tick, at, samples, answer) values ($1, $2, $3, $4, $5, $6)
+         on conflict (rollout_id, round, tick) do nothing",
+    )
+    .bind(tick.rollout_id)
+    .bind(tick.round)
+    .bind(tick.tick)
+    .bind(tick.at)
+    .bind(&tick.samples)
+    .bind(&tick.answer)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The ticks of a rollout's judging, in order, after a given one.
+pub async fn judge_tick_list(db: &mut Connection, rollout_id: i64, round: i64, after: i64) -> Result<Vec<JudgeTick>> {
+    sqlx::query_as("select * from judge_tick where rollout_id = $1 and round = $2 and tick > $3 order by tick")
+        .bind(rollout_id)
+        .bind(round)
+        .bind(after)
+        .fetch_all(db)
+        .await
+}
