@@ -2,6 +2,7 @@
 
 /// A pipeline, ready to be created.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Plan {
     /// `workflow:name`, expanded.
     pub name: Option<String>,
@@ -17,6 +18,7 @@ pub struct Plan {
 
 /// `workflow:auto_cancel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AutoCancel {
     /// On a newer pipeline of the same ref.
     pub on_new_commit: OnNewCommit,
@@ -26,6 +28,7 @@ pub struct AutoCancel {
 
 /// `workflow:auto_cancel:on_new_commit`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OnNewCommit {
     /// Cancel the older pipeline unless a job that is not interruptible has started.
     #[default]
@@ -38,6 +41,7 @@ pub enum OnNewCommit {
 
 /// `workflow:auto_cancel:on_job_failure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OnJobFailure {
     /// The others go on.
     #[default]
@@ -48,6 +52,7 @@ pub enum OnJobFailure {
 
 /// A variable as a job sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Variable {
     /// Letters, digits, `_`.
     pub key: String,
@@ -71,6 +76,7 @@ impl Variable {
 
 /// One job of a plan.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Job {
     /// Unique in the pipeline; parallel instances are `job 1/3`, `job: [a, b]`.
     pub name: String,
@@ -106,6 +112,7 @@ pub struct Job {
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Work {
     /// A runner runs a script.
     Script(Box<Script>),
@@ -117,6 +124,7 @@ pub enum Work {
 
 /// What a runner needs to carry out a job.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Script {
     /// `before_script`, flattened.
     pub before_script: Vec<String>,
@@ -140,6 +148,7 @@ pub struct Script {
 
 /// `image` or one of `services`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Image {
     /// Its name, before the runner expands variables in it.
     pub name: String,
@@ -161,6 +170,7 @@ pub struct Image {
 
 /// `artifacts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Artifacts {
     /// Name of the archive, before expansion.
     pub name: Option<String>,
@@ -184,6 +194,7 @@ pub struct Artifacts {
 
 /// `artifacts:when`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArtifactsWhen {
     /// Where the job succeeded.
     #[default]
@@ -196,6 +207,7 @@ pub enum ArtifactsWhen {
 
 /// One entry of `cache`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Cache {
     /// The key, before expansion; with [`Cache::key_files`] the prefix.
     pub key: Option<String>,
@@ -219,6 +231,7 @@ pub struct Cache {
 
 /// When a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum When {
     /// What came before ended well.
     #[default]
@@ -252,6 +265,7 @@ impl When {
 
 /// `allow_failure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AllowFailure {
     /// A failure counts.
     #[default]
@@ -264,6 +278,7 @@ pub enum AllowFailure {
 
 /// A job of this pipeline that another waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Need {
     /// The job's name, an instance's where it is parallel.
     pub job: String,
@@ -273,6 +288,7 @@ pub struct Need {
 
 /// `retry`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Retry {
     /// Further attempts, 0 to 2.
     pub max: u32,
@@ -284,6 +300,7 @@ pub struct Retry {
 
 /// `environment`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Environment {
     /// Its name, expanded.
     pub name: String,
@@ -301,6 +318,7 @@ pub struct Environment {
 
 /// `serin:`, an action that the server carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Action {
     /// Makes a release out of the built tree.
     Package,
@@ -352,6 +370,7 @@ impl Action {
 
 /// `trigger`: a downstream pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Trigger {
     /// Path of another project; `None`: a child pipeline of the same commit.
     pub project: Option<String>,
@@ -371,6 +390,7 @@ pub struct Trigger {
 
 /// One entry of `trigger:include`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TriggerInclude {
     /// Where the file comes from.
     pub source: TriggerSource,
@@ -380,6 +400,7 @@ pub struct TriggerInclude {
 
 /// Where a child pipeline's file comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TriggerSource {
     /// A file of the same commit.
     Local(String),

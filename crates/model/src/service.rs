@@ -2,6 +2,7 @@
 
 /// A repository's `serin.yml`, checked and with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// What the service is and how it is started.
     pub service: Service,
@@ -17,6 +18,7 @@ pub struct Config {
 
 /// `service:`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Service {
     /// Its name.
     pub name: String,
@@ -46,6 +48,7 @@ pub struct Service {
 
 /// `service.health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Health {
     /// Path asked by GET; 200 to 399 is healthy.
     pub path: String,
@@ -57,6 +60,7 @@ pub struct Health {
 
 /// `service.logs.format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum LogFormat {
     /// One JSON object a line, with `level`, `severity` or `lvl`.
     Json,
@@ -69,6 +73,7 @@ pub enum LogFormat {
 
 /// `branches:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Branches {
     /// Where merge requests go.
     pub develop: String,
@@ -78,6 +83,7 @@ pub struct Branches {
 
 /// One of `environments:`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Environment {
     /// Its name.
     pub name: String,
@@ -95,6 +101,7 @@ pub struct Environment {
 
 /// What runs nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Platform {
     /// Supervised processes on this machine.
     #[default]
@@ -107,6 +114,7 @@ pub enum Platform {
 
 /// A pool: nodes released together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pool {
     /// Its name.
     pub name: String,
@@ -116,6 +124,7 @@ pub struct Pool {
 
 /// `canary:`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Canary {
     /// How many nodes.
     pub nodes: u32,
@@ -131,6 +140,7 @@ pub struct Canary {
 
 /// One step of a canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Step {
     /// Share of traffic that the canary nodes get together, in parts per million.
     pub traffic_ppm: u32,
@@ -140,6 +150,7 @@ pub struct Step {
 
 /// How much worse a metric may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Tolerance {
     /// Relative to the baseline: 0.1 is 10 %.
     Relative(f64),
@@ -149,6 +160,7 @@ pub enum Tolerance {
 
 /// `release:`.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Release {
     /// Who moves it from pool to pool.
     pub order: Order,
@@ -162,6 +174,7 @@ pub struct Release {
 
 /// `release.order`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// A person's click for each pool.
     #[default]

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A job's or a pipeline's status (GitLab, `Ci::HasStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Status {
     /// Made, and not yet looked at.
     Created,
@@ -84,6 +85,7 @@ impl fmt::Display for Status {
 
 /// Why a job failed, with GitLab's words where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FailureReason {
     /// The script ended with another exit code than 0.
     ScriptFailure,
