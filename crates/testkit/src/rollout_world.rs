@@ -1,0 +1,1 @@
+//! A simulated world around the rollout: nodes, gateway, judge, crashes.
