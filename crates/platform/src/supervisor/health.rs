@@ -1,0 +1,80 @@
+//! The health check: a GET by hand, so that the supervisor stays small.
+
+use serin_model::service::Health;
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+/// Bytes read of an answer: the status line and something more.
+const HEAD_BYTES_MAX: usize = 1024;
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Interval of the first checks of a fresh process; grows up to the set one.
+const INTERVAL_FIRST: Duration = Duration::from_millis(15);
+
+/// One check's result: what was wrong, if anything.
+pub(super) type Check = Result<(), String>;
+
+/// Checks again and again and sends each result, until the receiver is gone.
+pub(super) async fn watch(port: u16, health: Health, results: mpsc::Sender<Check>) {
+    let interval = Duration::from_millis(u64::try_from(health.interval_ms).unwrap_or(0)).max(INTERVAL_MIN);
+    let mut pause = INTERVAL_FIRST.min(interval);
+    loop {
+        let result = check(port, &health.path).await;
+        pause = if result.is_ok() { interval } else { (pause * 5 / 4).min(interval) };
+        if results.send(result).await.is_err() {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+async fn check(port: u16, path: &str) -> Check {
+    match timeout(CHECK_TIMEOUT, get(port, path)).await {
+        Ok(Ok(200..=399)) => Ok(()),
+        Ok(Ok(status)) => Err(format!("`GET {path}` answered {status}")),
+        Ok(Err(error)) => Err(format!("`GET {path}` on port {port}: {error}")),
+        Err(_) => Err(format!("`GET {path}` had no answer within {} s", CHECK_TIMEOUT.as_secs())),
+    }
+}
+
+async fn get(port: u16, path: &str) -> io::Result<u16> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: serin-health\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
+    while head.len() < HEAD_BYTES_MAX && !head.contains(&b'\n') {
+        if stream.read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    status_of(&head).ok_or_else(|| io::Error::other("the answer is no HTTP"))
+}
+
+/// The status of an answer (RFC 9112, section 4).
+fn status_of(head: &[u8]) -> Option<u16> {
+    let line = head.split(|byte| *byte == b'\n').next()?;
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let digits = std::str::from_utf8(rest.get(2..5)?).ok()?;
+    (rest.get(1) == Some(&b' ')).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status_of;
+
+    #[test]
+    fn status_lines() {
+        assert_eq!(status_of(b"HTTP/1.1 204 No Content\r\n"), Some(204));
+        assert_eq!(status_of(b"HTTP/1.0 503\r\n"), Some(503));
+        for wrong in [&b""[..], b"HTTP/1.1", b"HTTP/2 200 x", b"SSH-2.0-x\r\n", b"HTTP/1.1 2x0 y"] {
+            assert_eq!(status_of(wrong), None, "{}", String::from_utf8_lossy(wrong));
+        }
+    }
+}

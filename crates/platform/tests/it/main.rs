@@ -1,0 +1,1 @@
+//! The crate over its public interface, with real processes.
