@@ -92,3 +92,87 @@ impl Mask {
 pub fn composite<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Status {
     jobs.into_iter().fold(Mask::default(), |mask, job| mask.with(Mask::of(job))).status()
 }
+
+#[cfg(test)]
+mod tests {
+    use serin_model::Status;
+
+    use super::{DONE, IGNORED, Mask, WARNED, bit};
+
+    const KINDS: u32 = 13;
+
+    fn mask(words: &str) -> Mask {
+        let bits = words.split_whitespace().map(|word| match word {
+            "warned" => WARNED,
+            "ignored" => IGNORED,
+            word => bit(Status::parse(word).unwrap_or_else(|| panic!("unknown word `{word}`"))),
+        });
+        Mask(bits.fold(0, |mask, bit| mask | bit))
+    }
+
+    #[test]
+    fn pipelines_status() {
+        let cases = [
+            ("", "skipped"),
+            ("success", "success"),
+            ("skipped", "skipped"),
+            ("skipped ignored", "skipped"),
+            ("warned", "success"),
+            ("success skipped warned ignored", "success"),
+            ("created", "created"),
+            ("created warned ignored", "created"),
+            ("created success", "running"),
+            ("created skipped", "pending"),
+            ("created pending", "pending"),
+            ("created pending success", "running"),
+            ("pending skipped", "pending"),
+            ("canceled", "canceled"),
+            ("canceled success skipped warned ignored", "canceled"),
+            ("canceled failed", "failed"),
+            ("failed success skipped ignored", "failed"),
+            ("failed running", "running"),
+            ("failed created", "running"),
+            ("failed manual", "manual"),
+            ("manual created success", "manual"),
+            ("manual scheduled", "manual"),
+            ("manual running", "running"),
+            ("manual waiting_for_resource", "waiting_for_resource"),
+            ("scheduled created", "scheduled"),
+            ("canceling running pending", "canceling"),
+        ];
+        for (words, status) in cases {
+            assert_eq!(mask(words).status().as_str(), status, "{words}");
+        }
+    }
+
+    #[test]
+    fn needs_as_the_job_sees_them() {
+        let cases = [
+            ("", Some("success")),
+            ("success", Some("success")),
+            ("success warned", Some("success")),
+            ("success skipped", Some("skipped")),
+            ("success ignored", Some("skipped")),
+            ("running skipped", Some("skipped")),
+            ("failed skipped", Some("skipped")),
+            ("failed success", Some("failed")),
+            ("canceled success", Some("canceled")),
+            ("failed running", None),
+            ("manual success", None),
+            ("created", None),
+        ];
+        for (words, status) in cases {
+            assert_eq!(mask(words).of_needs().map(Status::as_str), status, "{words}");
+        }
+    }
+
+    #[test]
+    fn every_mix_is_final_exactly_when_nothing_is_left_to_happen() {
+        for bits in 1..1_u16 << KINDS {
+            let done = bits & !(DONE | IGNORED) == 0;
+            assert_eq!(Mask(bits).status().is_final(), done, "{bits:#b}");
+            assert_eq!(Mask(bits).of_earlier().is_some(), done, "{bits:#b}");
+            assert!(Mask(bits).of_needs().is_some() || !done, "{bits:#b}");
+        }
+    }
+}

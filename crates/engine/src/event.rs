@@ -48,6 +48,8 @@ pub enum Event {
     ResourceGranted {
         /// The job.
         job: JobId,
+        /// The attempt that asked.
+        attempt: u32,
     },
     /// A person starts a manual job, or a delayed one before its time.
     Play {
@@ -201,6 +203,18 @@ pub enum Refusal {
         given: u64,
         /// The job's fence.
         current: u64,
+    },
+    /// What was asked for is about an attempt that is over.
+    #[error("{attempted} job {job}, attempt {given}: it is at attempt {current}")]
+    StaleAttempt {
+        /// The job.
+        job: JobId,
+        /// What was attempted.
+        attempted: &'static str,
+        /// The attempt that was given.
+        given: u32,
+        /// The job's attempt.
+        current: u32,
     },
     /// The job's status does not allow it.
     #[error("{attempted} job {job}: it is {status}")]

@@ -16,6 +16,8 @@ mod event;
 mod pipeline;
 mod process;
 pub mod resource;
+#[cfg(test)]
+mod scene;
 mod spec;
 mod step;
 mod topology;

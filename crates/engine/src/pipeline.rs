@@ -11,7 +11,7 @@ use crate::{Invalid, Spec};
 pub struct Pipeline {
     /// Its number.
     pub id: PipelineId,
-    /// The composite of its jobs' statuses, as of the last step.
+    /// The composite of its jobs' statuses, as of the last step; once it has run it is not pending again.
     pub status: Status,
     /// The names of its stages, in order.
     pub stages: Vec<String>,

@@ -16,17 +16,18 @@ pub(crate) struct Run<'a> {
     changed: BTreeMap<usize, Before>,
 }
 
-/// What a job was before the step, as far as its watchers can tell.
-#[derive(PartialEq, Eq)]
+/// What a job was before the step, as far as effects follow from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Before {
     status: Status,
     attempt: u32,
     fence: u64,
+    occupies: bool,
 }
 
 impl Before {
     fn of(job: &Job) -> Self {
-        Self { status: job.status, attempt: job.attempt, fence: job.fence }
+        Self { status: job.status, attempt: job.attempt, fence: job.fence, occupies: job.occupies_resource() }
     }
 }
 
@@ -49,46 +50,18 @@ impl<'a> Run<'a> {
         job.clear_attempt();
         job.attempt += 1;
         job.enqueued_at = Some(now);
-        let Some(group) = job.spec.resource_group.clone() else {
-            self.offer(index);
-            return;
-        };
-        job.status = Status::WaitingForResource;
-        let (id, attempt) = (job.id, job.attempt);
-        self.effects.push(Effect::RequestResource { job: id, attempt, group });
-    }
-
-    /// Has a ready job carried out.
-    pub(crate) fn offer(&mut self, index: usize) {
-        let job = self.change(index);
-        job.status = Status::Pending;
-        let (id, attempt, fence) = (job.id, job.attempt, job.fence);
-        let effect = match job.spec.kind {
-            Kind::Script => Effect::Offer { job: id, attempt },
-            Kind::Action => Effect::StartAction { job: id, attempt, fence },
-            Kind::Trigger => Effect::StartTrigger { job: id, attempt, fence },
-        };
-        self.effects.push(effect);
+        let waits = job.spec.resource_group.is_some();
+        job.status = if waits { Status::WaitingForResource } else { Status::Pending };
     }
 
     /// Ends a job for good.
     pub(crate) fn end(&mut self, index: usize, status: Status) {
-        self.release(index);
         let now = self.now;
         let job = self.change(index);
         job.status = status;
         job.lease_until = None;
         job.scheduled_at = None;
         job.finished_at = Some(now);
-    }
-
-    /// Leaves the resource group, if the job is in it.
-    pub(crate) fn release(&mut self, index: usize) {
-        let job = &self.pipeline.jobs[index];
-        if let (true, Some(group)) = (job.occupies_resource(), &job.spec.resource_group) {
-            let effect = Effect::ReleaseResource { job: job.id, attempt: job.attempt, group: group.clone() };
-            self.effects.push(effect);
-        }
     }
 
     /// Takes a job back to where nothing had happened to it, but for its counts.
@@ -176,28 +149,64 @@ impl<'a> Run<'a> {
         let job = self.change(index);
         job.status = Status::Scheduled;
         job.scheduled_at = Some(at);
-        let id = job.id;
-        self.effects.push(Effect::WakeAt { job: id, at });
     }
 
-    /// Ends the step: tells of the jobs that differ from before, and of the pipeline.
+    /// Ends the step: what is to be done follows from how jobs and pipeline differ from before.
     pub(crate) fn into_effects(mut self) -> Vec<Effect> {
-        for (index, before) in std::mem::take(&mut self.changed) {
-            let job = &self.pipeline.jobs[index];
-            if before != Before::of(job) {
-                self.effects.push(Effect::JobChanged { job: job.id });
-            }
+        self.changed.retain(|index, before| *before != Before::of(&self.pipeline.jobs[*index]));
+        for (index, before) in &self.changed {
+            let job = &self.pipeline.jobs[*index];
+            self.effects.extend(resource_effects(*before, job).into_iter().flatten());
+            self.effects.extend(hand_over(*before, job));
         }
-        let status = composite(&self.pipeline.jobs);
-        let was = std::mem::replace(&mut self.pipeline.status, status);
+        self.effects.extend(self.changed.keys().map(|index| Effect::JobChanged { job: self.pipeline.jobs[*index].id }));
+        self.show_pipeline();
+        self.effects
+    }
+
+    fn show_pipeline(&mut self) {
+        let was = self.pipeline.status;
+        let status = shown_after(was, composite(&self.pipeline.jobs));
+        self.pipeline.status = status;
         if was != status {
             self.effects.push(Effect::PipelineChanged { status });
             if status.is_final() {
                 self.effects.push(Effect::PipelineFinished { status });
             }
         }
-        self.effects
     }
+}
+
+/// What the resource group hears: that an attempt is over, and that a new one asks.
+fn resource_effects(before: Before, job: &Job) -> [Option<Effect>; 2] {
+    let Some(group) = &job.spec.resource_group else { return [None, None] };
+    let same = before.attempt == job.attempt;
+    let released = before.occupies && !(same && job.occupies_resource());
+    let requested = job.occupies_resource() && !same;
+    [
+        released.then(|| Effect::ReleaseResource { job: job.id, attempt: before.attempt, group: group.clone() }),
+        requested.then(|| Effect::RequestResource { job: job.id, attempt: job.attempt, group: group.clone() }),
+    ]
+}
+
+/// What has a ready job carried out, or a delayed one looked at again.
+fn hand_over(before: Before, job: &Job) -> Option<Effect> {
+    let (id, attempt, fence) = (job.id, job.attempt, job.fence);
+    match (job.status, job.spec.kind) {
+        (Status::Scheduled, _) if before.status != Status::Scheduled => {
+            job.scheduled_at.map(|at| Effect::WakeAt { job: id, at })
+        }
+        (Status::Pending, Kind::Script) => Some(Effect::Offer { job: id, attempt }),
+        (Status::Pending, Kind::Action) => Some(Effect::StartAction { job: id, attempt, fence }),
+        (Status::Pending, Kind::Trigger) => Some(Effect::StartTrigger { job: id, attempt, fence }),
+        _ => None,
+    }
+}
+
+/// A pipeline that has run once is running again, not pending (GitLab, `Ci::Pipeline`, event `enqueue`).
+fn shown_after(was: Status, composite: Status) -> Status {
+    let has_run = matches!(was, Status::Running | Status::Success | Status::Failed | Status::Canceled);
+    if composite == Status::Pending && has_run { Status::Running } else { composite }
 }
 
 impl Job {
@@ -223,3 +232,6 @@ impl Job {
         self.cancel_requested_at = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub fn step(pipeline: &mut Pipeline, event: Event, now: Timestamp) -> Result<Vec
         Event::LeaseExpired { job } => run.lease_expired(job)?,
         Event::DelayElapsed { job } => run.delay_elapsed(job)?,
         Event::Tick => run.tick(),
-        Event::ResourceGranted { job } => run.resource_granted(job)?,
+        Event::ResourceGranted { job, attempt } => run.resource_granted(job, attempt)?,
         Event::Play { job } => run.play(job)?,
         Event::Retry { job } => run.retry(job)?,
         Event::RetryAll => run.retry_all()?,
@@ -107,9 +107,14 @@ impl Run<'_> {
         }
     }
 
-    fn resource_granted(&mut self, id: JobId) -> Result<(), Refusal> {
-        let index = self.find(id, "granting a resource to", |status| status == Status::WaitingForResource)?;
-        self.offer(index);
+    fn resource_granted(&mut self, id: JobId, given: u32) -> Result<(), Refusal> {
+        let attempted = "granting a resource to";
+        let index = self.find(id, attempted, |status| status == Status::WaitingForResource)?;
+        let current = self.pipeline.jobs[index].attempt;
+        if given != current {
+            return Err(Refusal::StaleAttempt { job: id, attempted, given, current });
+        }
+        self.change(index).status = Status::Pending;
         Ok(())
     }
 
@@ -220,7 +225,6 @@ impl Run<'_> {
                 attempt: self.pipeline.jobs[index].attempt,
                 reason,
             });
-            self.release(index);
             self.enqueue(index);
             return;
         }
@@ -240,8 +244,9 @@ impl Run<'_> {
         } else if job.spec.kind == Kind::Script {
             self.fail(index, FailureReason::RunnerLost, None);
         } else {
-            self.change(index).lease_until = None;
-            self.offer(index);
+            let job = self.change(index);
+            job.lease_until = None;
+            job.status = Status::Pending;
         }
     }
 
@@ -286,3 +291,6 @@ fn retries_max(job: &Job, reason: FailureReason, exit_code: Option<i32>) -> u32 
         _ => asked,
     }
 }
+
+#[cfg(test)]
+mod tests;

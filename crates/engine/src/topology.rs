@@ -151,3 +151,52 @@ fn order(stages: usize, jobs: &[Job], dependents: &[Vec<usize>]) -> Result<Vec<u
         None => Ok(order),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serin_model::{JobId, PipelineId, Status};
+
+    use super::Invalid;
+    use crate::Pipeline;
+    use crate::scene::plan;
+
+    fn made(text: &str) -> Result<Pipeline, Invalid> {
+        let plan = plan(text);
+        let ids: Vec<JobId> = (1..).take(plan.jobs.len()).map(JobId).collect();
+        Pipeline::from_plan(PipelineId(1), &plan, &ids)
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let cases = [
+            ("a: x(needs y)", "job `x` needs `y`, which is not in the pipeline"),
+            ("a: x(needs y) | b: y", "job `x` needs `y`, which is in a later stage"),
+            ("a: x(needs x)", "job `x` needs itself through other jobs"),
+            ("a: w x(needs y) y(needs x)", "job `x` needs itself through other jobs"),
+            ("a: x x", "two jobs are named `x`"),
+        ];
+        for (text, message) in cases {
+            assert_eq!(made(text).unwrap_err().to_string(), message, "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_and_stages_are_checked() {
+        let plan = plan("a: x y");
+        let count = Pipeline::from_plan(PipelineId(1), &plan, &[JobId(1)]);
+        assert_eq!(count, Err(Invalid::IdCount { jobs: 2, ids: 1 }));
+        let twice = Pipeline::from_plan(PipelineId(1), &plan, &[JobId(1), JobId(1)]);
+        assert_eq!(twice, Err(Invalid::DuplicateId { job: JobId(1) }));
+        let jobs = made("a: x | b: y").unwrap().jobs;
+        let stage = Pipeline::restore(PipelineId(1), Status::Created, vec!["a".to_owned()], jobs, plan.auto_cancel);
+        assert_eq!(stage, Err(Invalid::UnknownStage { job: "y".to_owned(), stage: 1 }));
+    }
+
+    #[test]
+    fn ids_in_any_order_are_found() {
+        let plan = plan("a: x y z");
+        let pipeline = Pipeline::from_plan(PipelineId(1), &plan, &[JobId(30), JobId(10), JobId(20)]).unwrap();
+        assert_eq!(pipeline.job(JobId(10)).map(|job| job.name.as_str()), Some("y"));
+        assert_eq!(pipeline.job(JobId(15)), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! The engine from outside: properties of every step, over random pipelines and events.
+
+mod properties;
