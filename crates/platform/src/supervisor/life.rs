@@ -53,6 +53,8 @@ pub(super) async fn run(dir: NodeDir, spec: SpecRecord) -> io::Result<()> {
         was_healthy: false,
         tries: 0,
         backoff: BACKOFF_FIRST,
+        last_check: "none was made".to_owned(),
+        trouble: None,
     };
     life.live().await;
     Ok(())
@@ -95,6 +97,10 @@ struct Life {
     was_healthy: bool,
     tries: u32,
     backoff: Duration,
+    /// What the last failed check said.
+    last_check: String,
+    /// The last crash, or what made the node unhealthy.
+    trouble: Option<String>,
 }
 
 /// One process of the service.
@@ -134,6 +140,7 @@ impl Life {
             let reset = began.elapsed() >= BACKOFF_RESET;
             self.backoff = if reset { BACKOFF_FIRST } else { self.backoff };
             let state = if self.was_healthy { State::Unhealthy } else { State::Starting };
+            self.trouble = Some(reason.clone());
             self.enter(state, Some(reason), None);
             if self.pause().await {
                 return self.stopped(None).await;
@@ -201,7 +208,7 @@ impl Life {
         if let Some(port) = self.port.take_if(|port| port.is_free()) {
             return Ok(self.port.insert(port).number);
         }
-        let seed = (&self.spec.environment, &self.spec.node, self.spec.generation, self.tries);
+        let seed = (&self.dir.0, self.spec.generation, self.tries);
         let port = port::find(&self.spec.ports_dir, seed)?;
         Ok(self.port.insert(port).number)
     }
@@ -212,20 +219,15 @@ impl Life {
                 running.failures = 0;
                 self.was_healthy = true;
                 if self.state() != State::Healthy {
-                    let detail = self.shared.status.borrow().detail.clone();
-                    self.enter(State::Healthy, detail, running.child.id());
+                    self.enter(State::Healthy, self.trouble.clone(), running.child.id());
                 }
             }
             Err(reason) => {
                 running.failures = running.failures.saturating_add(1);
-                let is_sick = self.state() == State::Healthy && running.failures >= FAILURES_MAX;
-                if is_sick {
+                self.last_check.clone_from(&reason);
+                if self.state() == State::Healthy && running.failures >= FAILURES_MAX {
+                    self.trouble = Some(reason.clone());
                     self.enter(State::Unhealthy, Some(reason), running.child.id());
-                } else if self.state() != State::Healthy {
-                    self.shared.status.send_if_modified(|status| {
-                        status.detail = Some(reason);
-                        false
-                    });
                 }
             }
         }
@@ -254,11 +256,10 @@ impl Life {
     }
 
     async fn late(&mut self, mut running: Running) -> Ended {
-        let check = self.shared.status.borrow().detail.clone().unwrap_or_default();
         child::stop(Some(&mut running.child), millis(self.spec.stop_timeout_ms)).await;
         self.drain(running).await;
         let seconds = self.spec.health_timeout_ms as f64 / 1000.0;
-        Ended::GivenUp(self.quote(&format!("not healthy within {seconds} s; last check: {check}")))
+        Ended::GivenUp(self.quote(&format!("not healthy within {seconds} s; last check: {}", self.last_check)))
     }
 
     /// Lets the last lines of an ended process arrive.

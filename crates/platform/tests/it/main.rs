@@ -1,1 +1,8 @@
 //! The crate over its public interface, with real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod conformance;
+mod faults;
+mod logs;
+mod world;
