@@ -18,8 +18,16 @@ const fn bit(status: Status) -> u16 {
 const SUCCESS_LIKE: u16 = bit(Status::Success) | WARNED;
 const DONE: u16 = SUCCESS_LIKE | bit(Status::Failed) | bit(Status::Canceled) | bit(Status::Skipped);
 
+#[cfg(test)]
+thread_local! {
+    /// How many jobs this thread has looked at.
+    pub(crate) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Mask {
     pub(crate) fn of(job: &Job) -> Self {
+        #[cfg(test)]
+        LOOKS.set(LOOKS.get() + 1);
         Self(match job.status {
             Status::Failed | Status::Canceled if job.allowed_to_fail => WARNED,
             Status::Manual if job.allowed_to_fail => IGNORED,

@@ -175,7 +175,7 @@ pub fn script_job(name: &str, stage: usize) -> plan::Job {
         interruptible: false,
         resource_group: None,
         environment: None,
-        work: Work::Script(Box::new(Script::default())),
+        work: Work::Script(Box::<Script>::default()),
         variables: Vec::new(),
         tags: Vec::new(),
         manual_confirmation: None,

@@ -1,6 +1,12 @@
 //! Which jobs run, given how what comes before them ended.
 
-use crate::scene::check;
+use serin_model::limit::PIPELINE_JOBS_MAX;
+use serin_model::plan::{Need, OnJobFailure, Plan};
+use serin_model::{JobId, PipelineId, Timestamp};
+
+use crate::composite::LOOKS;
+use crate::scene::{check, script_job};
+use crate::{Event, Outcome, Pipeline, step};
 
 #[test]
 fn stages_run_one_after_the_other() {
@@ -227,4 +233,44 @@ fn delayed_job_waits_for_its_time() {
 fn stage_without_a_runnable_job_lets_the_next_one_run() {
     check("a: x(on_failure) | b: y", "start => pending | skipped pending\n ok y => success | skipped success");
     check("a: x(on_failure) | b: y(needs x)", "start => skipped | skipped skipped");
+}
+
+const WIDTH: usize = 100;
+
+/// Stages of `WIDTH` jobs each; every second job needs its neighbours of the stage before.
+fn wide_plan(jobs: usize) -> Plan {
+    let mut plan = Plan { stages: (0..jobs / WIDTH).map(|stage| stage.to_string()).collect(), ..Plan::default() };
+    plan.auto_cancel.on_job_failure = OnJobFailure::All;
+    for index in 0..jobs {
+        let mut job = script_job(&index.to_string(), index / WIDTH);
+        let needs = (0..3).filter_map(|back| index.checked_sub(WIDTH + back));
+        let needs = needs.map(|other| Need { job: other.to_string(), artifacts: true });
+        job.needs = (index >= 2 * WIDTH && index % 2 == 0).then(|| needs.collect());
+        plan.jobs.push(job);
+    }
+    plan
+}
+
+/// Jobs looked at by the most laborious step of a run with `jobs` jobs, for each job.
+fn looks_for_each_job(jobs: usize) -> usize {
+    let plan = wide_plan(jobs);
+    let ids: Vec<JobId> = (1..).take(jobs).map(JobId).collect();
+    let mut pipeline = Pipeline::from_plan(PipelineId(1), &plan, &ids).expect("the plan holds");
+    let claims = (1..=WIDTH as i64).map(|id| Event::Claimed { job: JobId(id), lease_until: Timestamp(5) });
+    let finished = Event::Finished { job: JobId(1), fence: 1, outcome: Outcome::Success };
+    let events = [Event::Created].into_iter().chain(claims).chain([finished]);
+    let ends = [Event::Tick, Event::Cancel, Event::Tick, Event::RetryAll, Event::Retry { job: JobId(1) }];
+    let mut most = 0;
+    for event in events.chain(ends) {
+        LOOKS.set(0);
+        step(&mut pipeline, event, Timestamp(5)).unwrap_or_else(|refusal| panic!("{refusal}"));
+        most = most.max(LOOKS.get());
+    }
+    most.div_ceil(jobs)
+}
+
+#[test]
+fn work_of_a_step_grows_linearly_with_the_jobs() {
+    let (few, many) = (looks_for_each_job(1_000), looks_for_each_job(PIPELINE_JOBS_MAX));
+    assert!(many <= few + 1 && many <= 5, "{few} jobs looked at for each of 1,000, {many} for each of the most");
 }

@@ -152,7 +152,7 @@ fn check_jobs(before: &Pipeline, after: &Pipeline, effects: &[Effect]) {
         assert!(new.fence <= old.fence + 1 && new.attempt <= old.attempt + 1, "{old:?} {new:?}");
         assert_eq!(new.is_held(), new.lease_until.is_some(), "{new:?}");
         assert_eq!(new.status == Status::Scheduled, new.scheduled_at.is_some(), "{new:?}");
-        assert!(new.attempt > 0 || matches!(new.started_at, None) && new.fence == 0, "{new:?}");
+        assert!(new.attempt > 0 || (new.started_at.is_none() && new.fence == 0), "{new:?}");
         assert!(new.spec.resource_group.is_some() || new.status != Status::WaitingForResource, "{new:?}");
         let offered = effects.iter().any(|effect| match effect {
             Effect::Offer { job, attempt }
