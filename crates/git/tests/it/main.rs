@@ -1,0 +1,1 @@
+//! Real repositories, the real `git` client, and this crate between them.
