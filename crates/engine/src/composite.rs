@@ -16,7 +16,6 @@ const fn bit(status: Status) -> u16 {
 }
 
 const SUCCESS_LIKE: u16 = bit(Status::Success) | WARNED;
-const DONE: u16 = SUCCESS_LIKE | bit(Status::Failed) | bit(Status::Canceled) | bit(Status::Skipped);
 
 #[cfg(test)]
 thread_local! {
@@ -49,10 +48,8 @@ impl Mask {
 
     /// The status of needed jobs, as the job that needs them sees it; `None`: it has to wait.
     pub(crate) fn of_needs(self) -> Option<Status> {
-        if self.any(bit(Status::Skipped) | IGNORED) {
-            return Some(Status::Skipped);
-        }
-        if self.only(DONE) { self.of_earlier() } else { None }
+        let skips = self.any(bit(Status::Skipped) | IGNORED);
+        if skips { Some(Status::Skipped) } else { self.of_earlier() }
     }
 
     /// The status of all earlier stages, as a job of a later one sees it; `None`: it has to wait.
@@ -105,9 +102,10 @@ pub fn composite<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Status {
 mod tests {
     use serin_model::Status;
 
-    use super::{DONE, IGNORED, Mask, WARNED, bit};
+    use super::{IGNORED, Mask, SUCCESS_LIKE, WARNED, bit};
 
     const KINDS: u32 = 13;
+    const DONE: u16 = SUCCESS_LIKE | bit(Status::Failed) | bit(Status::Canceled) | bit(Status::Skipped);
 
     fn mask(words: &str) -> Mask {
         let bits = words.split_whitespace().map(|word| match word {

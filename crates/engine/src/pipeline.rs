@@ -4,7 +4,7 @@ use serin_model::plan::{self, AutoCancel, Plan};
 use serin_model::{FailureReason, JobId, PipelineId, Status, Timestamp};
 
 use crate::topology::Topology;
-use crate::{Invalid, Spec};
+use crate::{Invalid, Spec, composite};
 
 /// One pipeline's state; [`crate::step`] alone changes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,24 @@ impl Job {
         matches!(self.status, Status::Running | Status::Canceling)
     }
 
+    /// Whether [`crate::Event::Play`] is accepted.
+    #[must_use]
+    pub fn is_playable(&self) -> bool {
+        matches!(self.status, Status::Manual | Status::Scheduled)
+    }
+
+    /// Whether [`crate::Event::Retry`] is accepted, as far as the job alone decides it.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.status, Status::Success | Status::Failed | Status::Canceled)
+    }
+
+    /// Whether [`crate::Event::CancelJob`] is accepted.
+    #[must_use]
+    pub fn is_cancelable(&self) -> bool {
+        !self.status.is_final() && self.status != Status::Canceling
+    }
+
     /// Whether it holds its resource group's place or waits for it.
     #[must_use]
     pub fn occupies_resource(&self) -> bool {
@@ -133,6 +151,12 @@ impl Pipeline {
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Job> {
         self.index_of(id).map(|index| &self.jobs[index])
+    }
+
+    /// The status of a stage: the composite of its jobs.
+    #[must_use]
+    pub fn stage_status(&self, stage: usize) -> Status {
+        composite(self.jobs.iter().filter(|job| job.stage == stage))
     }
 
     pub(crate) fn index_of(&self, id: JobId) -> Option<usize> {

@@ -37,7 +37,7 @@ pub fn step(pipeline: &mut Pipeline, event: Event, now: Timestamp) -> Result<Vec
 
 impl Run<'_> {
     fn claimed(&mut self, id: JobId, lease_until: Timestamp) -> Result<(), Refusal> {
-        let index = self.find(id, "claiming", |status| status == Status::Pending)?;
+        let index = self.find(id, "claiming", |job| job.status == Status::Pending)?;
         let now = self.now;
         let job = self.change(index);
         job.status = Status::Running;
@@ -71,7 +71,7 @@ impl Run<'_> {
 
     fn lease_expired(&mut self, id: JobId) -> Result<(), Refusal> {
         let attempted = "expiring the lease of";
-        let index = self.find(id, attempted, |status| matches!(status, Status::Running | Status::Canceling))?;
+        let index = self.find(id, attempted, Job::is_held)?;
         if self.pipeline.jobs[index].lease_until.is_some_and(|until| until > self.now) {
             return Err(Refusal::NotDue { job: id, attempted });
         }
@@ -81,7 +81,7 @@ impl Run<'_> {
 
     fn delay_elapsed(&mut self, id: JobId) -> Result<(), Refusal> {
         let attempted = "ending the delay of";
-        let index = self.find(id, attempted, |status| status == Status::Scheduled)?;
+        let index = self.find(id, attempted, |job| job.status == Status::Scheduled)?;
         if self.pipeline.jobs[index].scheduled_at.is_some_and(|at| at > self.now) {
             return Err(Refusal::NotDue { job: id, attempted });
         }
@@ -109,7 +109,7 @@ impl Run<'_> {
 
     fn resource_granted(&mut self, id: JobId, given: u32) -> Result<(), Refusal> {
         let attempted = "granting a resource to";
-        let index = self.find(id, attempted, |status| status == Status::WaitingForResource)?;
+        let index = self.find(id, attempted, |job| job.status == Status::WaitingForResource)?;
         let current = self.pipeline.jobs[index].attempt;
         if given != current {
             return Err(Refusal::StaleAttempt { job: id, attempted, given, current });
@@ -119,7 +119,7 @@ impl Run<'_> {
     }
 
     fn play(&mut self, id: JobId) -> Result<(), Refusal> {
-        let index = self.find(id, "playing", |status| matches!(status, Status::Manual | Status::Scheduled))?;
+        let index = self.find(id, "playing", Job::is_playable)?;
         self.change(index).retries = 0;
         self.enqueue(index);
         self.reset_skipped_after(index);
@@ -128,7 +128,7 @@ impl Run<'_> {
 
     fn retry(&mut self, id: JobId) -> Result<(), Refusal> {
         let attempted = "retrying";
-        let index = self.find(id, attempted, is_retryable)?;
+        let index = self.find(id, attempted, Job::is_retryable)?;
         let before = self.status_before(index);
         if let Some(before) = before.filter(|before| !self.pipeline.jobs[index].runs_after(*before)) {
             return Err(Refusal::Blocked { job: id, attempted, before });
@@ -156,7 +156,7 @@ impl Run<'_> {
     }
 
     fn cancel_job(&mut self, id: JobId) -> Result<(), Refusal> {
-        let index = self.find(id, "cancelling", is_cancelable)?;
+        let index = self.find(id, "cancelling", Job::is_cancelable)?;
         self.cancel(index);
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Run<'_> {
     fn cancel_where(&mut self, included: impl Fn(&Job) -> bool) {
         for index in 0..self.pipeline.jobs.len() {
             let job = &self.pipeline.jobs[index];
-            if is_cancelable(job.status) && included(job) {
+            if job.is_cancelable() && included(job) {
                 self.cancel(index);
             }
         }
@@ -250,12 +250,10 @@ impl Run<'_> {
         }
     }
 
-    fn find(&self, id: JobId, attempted: &'static str, allows: impl Fn(Status) -> bool) -> Result<usize, Refusal> {
+    fn find(&self, id: JobId, attempted: &'static str, allows: impl Fn(&Job) -> bool) -> Result<usize, Refusal> {
         let index = self.pipeline.index_of(id).ok_or(Refusal::UnknownJob { job: id, attempted })?;
-        match self.pipeline.jobs[index].status {
-            status if allows(status) => Ok(index),
-            status => Err(Refusal::WrongStatus { job: id, attempted, status }),
-        }
+        let job = &self.pipeline.jobs[index];
+        if allows(job) { Ok(index) } else { Err(Refusal::WrongStatus { job: id, attempted, status: job.status }) }
     }
 
     fn find_held(&self, (id, given): (JobId, u64), attempted: &'static str) -> Result<usize, Refusal> {
@@ -269,14 +267,6 @@ impl Run<'_> {
         }
         Ok(index)
     }
-}
-
-fn is_retryable(status: Status) -> bool {
-    matches!(status, Status::Success | Status::Failed | Status::Canceled)
-}
-
-fn is_cancelable(status: Status) -> bool {
-    !status.is_final() && status != Status::Canceling
 }
 
 /// How many attempts may follow the first one after that failure (GitLab, `lib/gitlab/ci/build/auto_retry.rb`).

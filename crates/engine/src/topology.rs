@@ -196,7 +196,9 @@ mod tests {
     fn ids_in_any_order_are_found() {
         let plan = plan("a: x y z");
         let pipeline = Pipeline::from_plan(PipelineId(1), &plan, &[JobId(30), JobId(10), JobId(20)]).unwrap();
-        assert_eq!(pipeline.job(JobId(10)).map(|job| job.name.as_str()), Some("y"));
+        for (id, name) in [(10, "y"), (20, "z"), (30, "x")] {
+            assert_eq!(pipeline.job(JobId(id)).map(|job| job.name.as_str()), Some(name));
+        }
         assert_eq!(pipeline.job(JobId(15)), None);
     }
 }

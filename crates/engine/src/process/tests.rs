@@ -217,6 +217,32 @@ fn playing_resets_only_what_it_may_let_run() {
 }
 
 #[test]
+fn retrying_within_a_stage_resets_the_whole_chain() {
+    check(
+        "test: a b(needs a) c(needs b)",
+        "fail a  => failed | failed skipped skipped
+         retry a => running | pending created created
+         ok a    => running | success pending created",
+    );
+    check(
+        "test: a b(needs a) g(manual; optional) d(needs b,g)",
+        "start   => pending | pending created manual skipped
+         fail a  => failed | failed skipped manual skipped
+         retry a => running | pending created manual skipped
+         ok a    => running | success pending manual skipped",
+    );
+}
+
+#[test]
+fn playing_one_of_two_gates_leaves_what_needs_the_other() {
+    check(
+        "first: a(manual; optional) | second: b(manual; optional) | third: c(needs b) d(needs a)",
+        "start  => skipped | manual manual skipped skipped
+         play b => pending | manual pending created skipped",
+    );
+}
+
+#[test]
 fn delayed_job_waits_for_its_time() {
     check(
         "build: a | deploy: b(delayed 5000) | end: c",

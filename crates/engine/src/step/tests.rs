@@ -265,6 +265,38 @@ fn job_that_was_asked_to_stop_is_cancelled_however_it_ends() {
 }
 
 #[test]
+fn silent_holder_that_was_asked_to_stop_is_waited_for_no_longer_than_its_lease() {
+    let mut scene = acts("build: a", &["claim a", "cancel"]);
+    assert_eq!(next_wake(&scene.pipeline), Some(scene.now.plus_ms(LEASE_MS)));
+    scene.act(&format!("wait {LEASE_MS}")).unwrap();
+    assert_eq!(scene.shown(), "canceled | canceled");
+}
+
+#[test]
+fn one_tick_deals_with_everything_that_is_due() {
+    let mut plan = plan("build: a b(delayed 15000) c(delayed 15001) d(action)");
+    plan.auto_cancel.on_job_failure = serin_model::plan::OnJobFailure::All;
+    plan.jobs[0].timeout_ms = Some(1);
+    let mut scene = Scene::of_plan(&plan);
+    for line in ["claim a", "claim d", "wait 15000"] {
+        scene.act(line).unwrap();
+    }
+    assert_eq!(scene.shown(), "running | pending pending scheduled pending");
+    assert_eq!(next_wake(&scene.pipeline), Some(scene.now.plus_ms(1)));
+}
+
+#[test]
+fn job_that_is_readied_and_cancelled_in_one_step_is_offered_to_nobody() {
+    let mut plan = plan("build: b(delayed 15000) a(action; timeout 15000)");
+    plan.auto_cancel.on_job_failure = serin_model::plan::OnJobFailure::All;
+    let mut scene = Scene::of_plan(&plan);
+    scene.act("claim a").unwrap();
+    scene.act("wait 15000").unwrap();
+    assert_eq!(scene.shown(), "failed | canceled failed");
+    assert!(!scene.effects.iter().any(|effect| matches!(effect, Effect::Offer { .. })), "{:?}", scene.effects);
+}
+
+#[test]
 fn job_that_does_not_stop_is_not_waited_for_for_ever() {
     let mut scene = acts("build: a", &["claim a", "cancel"]);
     let far = scene.now.plus_ms(10 * CANCEL_GRACE_MS);
