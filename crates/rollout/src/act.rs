@@ -1,0 +1,106 @@
+//! What people do.
+
+use crate::entry::Entry;
+use crate::event::Refusal;
+use crate::rollout::{Cause, Kind, Outcome, Pause, Phase};
+use crate::step::Turn;
+use serin_model::PoolName;
+
+impl Turn {
+    pub(crate) fn release_pool(&mut self, pool: &PoolName, by: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        if self.rollout.kind != Kind::Release {
+            return Err(self.not_now("release a pool"));
+        }
+        let current = match &self.rollout.phase {
+            Phase::Rolling { pool: Some(current) } | Phase::Watching { pool: current, .. } => Some(current),
+            _ => None,
+        };
+        if current == Some(pool) || self.rollout.released.contains(pool) {
+            return Ok(());
+        }
+        match &self.rollout.phase {
+            Phase::AwaitingPool { pool: next } if next == pool => {}
+            Phase::AwaitingPool { pool: next } => {
+                return Err(Refusal::NotThisPool { pool: pool.clone(), next: Some(next.clone()) });
+            }
+            _ => return Err(self.not_now("release a pool")),
+        }
+        if let Some(pause) = &self.rollout.pause {
+            return Err(Refusal::Paused { by: pause.by.clone() });
+        }
+        self.begin_pool(pool.clone(), Some(by));
+        Ok(())
+    }
+
+    pub(crate) fn pause(&mut self, by: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        if self.rollout.pause.is_some() {
+            return Ok(());
+        }
+        if !self.rollout.may_pause() {
+            return Err(self.not_now("pause"));
+        }
+        self.note(Entry::Paused { by: by.clone() });
+        self.rollout.pause = Some(Pause { by, since: self.now });
+        Ok(())
+    }
+
+    pub(crate) fn resume(&mut self, by: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        if let Some(pause) = self.rollout.pause.take() {
+            let held_ms = self.now.since_ms(pause.since).max(0);
+            if let Phase::Stepping { since, .. } | Phase::Watching { since, .. } = &mut self.rollout.phase {
+                *since = since.plus_ms(held_ms);
+            }
+            self.note(Entry::Resumed { by });
+        } else if self.rollout.phase == Phase::Deciding {
+            self.note(Entry::Accepted { by });
+            match self.rollout.kind {
+                Kind::Canary => self.pass(),
+                Kind::Deploy | Kind::Release => self.next_pool(),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn abort(&mut self, by: String, reason: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        let cause = Cause::Aborted { by, reason };
+        match (&self.rollout.phase, self.rollout.kind) {
+            (Phase::Created, _) => self.never_begun(cause),
+            (Phase::Restoring(_), _) if self.rollout.stuck_told => self.stop_here(cause),
+            (Phase::Restoring(_) | Phase::Stopping(_), _) => {}
+            (_, Kind::Release) => self.stop_here(cause),
+            (_, Kind::Deploy | Kind::Canary) => self.turn_back(cause),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn roll_back(&mut self, by: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        let cause = Cause::RolledBack { by };
+        match &self.rollout.phase {
+            Phase::Created => self.never_begun(cause),
+            Phase::Restoring(_) => {}
+            _ => self.turn_back(cause),
+        }
+        Ok(())
+    }
+
+    fn never_begun(&mut self, cause: Cause) {
+        self.report(crate::Milestone::Failed { reason: cause.to_string() });
+        self.end(Outcome::Stopped(cause));
+    }
+
+    fn refuse_if_over(&self) -> Result<(), Refusal> {
+        if self.rollout.is_over() {
+            return Err(Refusal::Over { target: self.rollout.target.clone() });
+        }
+        Ok(())
+    }
+
+    fn not_now(&self, what: &'static str) -> Refusal {
+        Refusal::NotNow { what, phase: self.rollout.phase.to_string() }
+    }
+}

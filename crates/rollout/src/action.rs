@@ -1,0 +1,66 @@
+//! What a person may do now.
+
+use crate::rollout::{Kind, Phase, Rollout};
+use serin_model::PoolName;
+
+/// Something that a person may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Release this pool.
+    ReleasePool(PoolName),
+    /// Hold it where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Accept what the judge could not decide ([`crate::Event::Resume`]).
+    Accept,
+    /// Stop it.
+    Abort,
+    /// Give every node the version before.
+    RollBack,
+}
+
+impl Rollout {
+    /// What a person may do now, the most expected first.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match &self.phase {
+            _ if self.pause.is_some() => actions.push(Action::Resume),
+            Phase::AwaitingPool { pool } => actions.push(Action::ReleasePool(pool.clone())),
+            Phase::Deciding => actions.push(Action::Accept),
+            _ => {}
+        }
+        if self.pause.is_none() && self.may_pause() {
+            actions.push(Action::Pause);
+        }
+        if self.may_abort() {
+            actions.push(Action::Abort);
+        }
+        if !matches!(self.phase, Phase::Created | Phase::Restoring(_) | Phase::Over(_)) {
+            actions.push(Action::RollBack);
+        }
+        actions
+    }
+
+    pub(crate) fn may_pause(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Verifying
+                | Phase::Stepping { .. }
+                | Phase::Rolling { .. }
+                | Phase::Watching { .. }
+                | Phase::AwaitingPool { .. }
+        )
+    }
+
+    fn may_abort(&self) -> bool {
+        match self.phase {
+            Phase::Over(_) | Phase::Stopping(_) => false,
+            Phase::Restoring(_) => self.stuck_told,
+            // A held canary is rolled back; there is nothing left to stop.
+            Phase::Held => self.kind != Kind::Canary,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What happens to a rollout, and why it may say no.
+
+use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
+
+/// Something that happened. Every event may come twice, late, and after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Event {
+    /// It may begin.
+    Start,
+    /// The gateway has taken this revision of the routes.
+    RoutesApplied {
+        /// The revision of [`crate::Rollout::revision`] that was current when the routes were read.
+        revision: u64,
+    },
+    /// The gateway, having taken this revision, counts no request in flight on a draining node.
+    Drained {
+        /// The node.
+        node: NodeName,
+        /// The revision that it has taken.
+        revision: u64,
+    },
+    /// A node answers its health check, for the first time or again.
+    NodeHealthy {
+        /// The node.
+        node: NodeName,
+        /// The generation that answers.
+        generation: u64,
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// A node ended, or could not be started.
+    NodeFailed {
+        /// The node.
+        node: NodeName,
+        /// The generation.
+        generation: u64,
+        /// When that was seen.
+        at: Timestamp,
+        /// In words.
+        reason: String,
+    },
+    /// A node that was healthy no longer answers.
+    NodeLost {
+        /// The node.
+        node: NodeName,
+        /// The generation.
+        generation: u64,
+        /// When that was seen.
+        at: Timestamp,
+    },
+    /// The canary job has started: what tests the detached nodes has passed.
+    CanaryRequested,
+    /// The tests of the detached nodes have failed.
+    VerificationFailed {
+        /// In words.
+        reason: String,
+    },
+    /// The judge has looked.
+    Verdict {
+        /// Number of the comparison, [`crate::Watch::number`].
+        watch: u32,
+        /// Number of the tick, growing within the comparison.
+        tick: u64,
+        /// What it says.
+        verdict: Verdict,
+        /// In words.
+        sentence: String,
+    },
+    /// Time has passed.
+    Wake,
+    /// A person releases a pool.
+    ReleasePool {
+        /// The pool.
+        pool: PoolName,
+        /// Who.
+        by: String,
+    },
+    /// A person holds it where it is.
+    Pause {
+        /// Who.
+        by: String,
+    },
+    /// A person lets it go on; accepts, where the judge could not tell.
+    Resume {
+        /// Who.
+        by: String,
+    },
+    /// A person stops it: a release stays where it is, everything else goes back.
+    Abort {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person wants the version before on every node.
+    RollBack {
+        /// Who.
+        by: String,
+    },
+    /// Another rollout takes its place, beginning on [`crate::Rollout::standing`].
+    Superseded {
+        /// That one.
+        by: RolloutId,
+    },
+}
+
+/// What the judge says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Verdict {
+    /// Not enough evidence either way.
+    Continue,
+    /// Within tolerance, with the configured confidence.
+    Pass,
+    /// Worse than tolerated.
+    Fail,
+    /// The time is over and neither is shown.
+    Inconclusive,
+}
+
+/// Why an event is refused; it changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The environment has no node.
+    #[error("the environment has no nodes; give it some under `environments` in `serin.yml`")]
+    NoNodes,
+    /// The environment is too large.
+    #[error("the environment has {nodes} nodes, and at most {} are carried", crate::Rollout::NODES_MAX)]
+    TooManyNodes {
+        /// How many it has.
+        nodes: usize,
+    },
+    /// Two nodes of one name.
+    #[error("two nodes are named `{node}`; names are unique in an environment")]
+    NodeTwice {
+        /// The name.
+        node: NodeName,
+    },
+    /// A canary without steps.
+    #[error("the canary has no steps; give it some under `canary.steps` in `serin.yml`")]
+    NoSteps,
+    /// A canary without nodes.
+    #[error("the canary has no nodes; set `canary.nodes` to 1 or more")]
+    NoCanaryNodes,
+    /// Nothing serves, so that there is nothing to compare with.
+    #[error("no node serves yet, so a canary has nothing to compare with; deploy the first version instead")]
+    NothingServing,
+    /// Taking the canary nodes out would leave too few.
+    #[error(
+        "taking {wanted} nodes out would leave {left} serving, and {minimum} must go on; lower `canary.nodes` or \
+         `min_serving`, or add nodes"
+    )]
+    TooFewServing {
+        /// Canary nodes asked for.
+        wanted: usize,
+        /// Nodes that would go on serving.
+        left: usize,
+        /// Nodes that must.
+        minimum: usize,
+    },
+    /// Too few healthy nodes.
+    #[error(
+        "the canary needs {wanted} healthy nodes, and {healthy} are; wait until nodes are back, or lower `canary.nodes`"
+    )]
+    TooFewHealthy {
+        /// Canary nodes asked for.
+        wanted: usize,
+        /// Healthy ones.
+        healthy: usize,
+    },
+    /// It is over.
+    #[error("the rollout of `{}` is over; start a new one", target.short())]
+    Over {
+        /// Its target.
+        target: Digest,
+    },
+    /// Not the pool's turn.
+    #[error("pool `{pool}` cannot be released now{}", hint(next.as_ref()))]
+    NotThisPool {
+        /// The pool that was asked for.
+        pool: PoolName,
+        /// The one whose turn it is.
+        next: Option<PoolName>,
+    },
+    /// It is held by a person.
+    #[error("the rollout is paused by `{by}`; resume it first")]
+    Paused {
+        /// Who.
+        by: String,
+    },
+    /// This cannot be done in the present phase.
+    #[error("cannot {what} while the rollout is {phase}")]
+    NotNow {
+        /// What was asked for.
+        what: &'static str,
+        /// The present phase in words.
+        phase: String,
+    },
+}
+
+fn hint(next: Option<&PoolName>) -> String {
+    next.map(|pool| format!("; the next one is `{pool}`")).unwrap_or_default()
+}
