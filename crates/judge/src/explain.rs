@@ -1,0 +1,177 @@
+//! The verdict in a sentence.
+
+use crate::answer::{Answer, MetricReport, Reason, Unit, Verdict};
+
+/// Language of a sentence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// Simplified Chinese.
+    Chinese,
+}
+
+/// Says what was decided and why, with effect, interval and samples.
+pub fn explain(answer: &Answer, language: Language) -> String {
+    let words = Words { language };
+    match answer.verdict {
+        Verdict::Fail => words.fail(answer),
+        Verdict::Pass => words.pass(answer),
+        Verdict::Inconclusive => {
+            words.open(answer, words.pick("the time is over and nothing is shown", "时间已到，仍无定论"))
+        }
+        Verdict::Continue => words.open(answer, words.pick("still looking", "仍在观察")),
+    }
+}
+
+struct Words {
+    language: Language,
+}
+
+impl Words {
+    fn pick(&self, english: &'static str, chinese: &'static str) -> &'static str {
+        match self.language {
+            Language::English => english,
+            Language::Chinese => chinese,
+        }
+    }
+
+    fn join(&self, parts: Vec<String>) -> String {
+        parts.join(self.pick("; ", "；"))
+    }
+
+    fn fail(&self, answer: &Answer) -> String {
+        self.join(answer.why.iter().map(|r| self.blame(answer, r)).collect())
+    }
+
+    fn blame(&self, answer: &Answer, reason: &Reason) -> String {
+        match reason {
+            Reason::Missing(node) => match self.language {
+                Language::English => format!("canary node `{node}` has gone silent while the old nodes report"),
+                Language::Chinese => format!("灰度节点 `{node}` 已无上报，而旧节点仍在上报"),
+            },
+            Reason::Worse(name) => match answer.metrics.iter().find(|m| m.name == *name) {
+                Some(metric) => self.worse(metric),
+                None => name.clone(),
+            },
+            Reason::Unproven(name) | Reason::NoData(name) => name.clone(),
+        }
+    }
+
+    fn worse(&self, m: &MetricReport) -> String {
+        let name = self.name(&m.name);
+        let chance = self.chance(m.evidence);
+        match (self.language, m.unit) {
+            (Language::English, Unit::Ratio) => format!(
+                "{name} on the canary is {} the old version's ({}, {} allowed, {} samples); {chance}",
+                times(m.estimate),
+                self.interval(m),
+                percent(m.ok - 1.0),
+                m.samples
+            ),
+            (Language::Chinese, Unit::Ratio) => format!(
+                "灰度节点的{name}是旧版本的 {}（{}，容许 {}，样本 {}）；{chance}",
+                times(m.estimate),
+                self.interval(m),
+                percent(m.ok - 1.0),
+                m.samples
+            ),
+            (Language::English, Unit::PerMinute) => format!(
+                "{name} on the canary grows by {} a minute more than on the others ({}, {} allowed, {} samples); {chance}",
+                percent(m.estimate),
+                self.interval(m),
+                percent(m.ok),
+                m.samples
+            ),
+            (Language::Chinese, Unit::PerMinute) => format!(
+                "灰度节点的{name}每分钟比其他节点多增长 {}（{}，容许 {}，样本 {}）；{chance}",
+                percent(m.estimate),
+                self.interval(m),
+                percent(m.ok),
+                m.samples
+            ),
+        }
+    }
+
+    fn interval(&self, m: &MetricReport) -> String {
+        let show = |v: f64| match (v.is_finite(), m.unit) {
+            (false, _) => "?".to_owned(),
+            (true, Unit::Ratio) => times(v),
+            (true, Unit::PerMinute) => percent(v),
+        };
+        match self.language {
+            Language::English => format!("between {} and {}", show(m.low), show(m.high)),
+            Language::Chinese => format!("介于 {} 与 {} 之间", show(m.low), show(m.high)),
+        }
+    }
+
+    fn chance(&self, evidence: f64) -> String {
+        let one_in = evidence.min(13.8).exp();
+        let rounded = 10_f64.powf(one_in.log10().floor().max(0.0)) as u64;
+        match self.language {
+            Language::English => format!("the chance that this is noise is under 1 in {rounded}"),
+            Language::Chinese => format!("这是偶然波动的可能性不到 {rounded} 分之一"),
+        }
+    }
+
+    fn pass(&self, answer: &Answer) -> String {
+        let shown: Vec<String> = answer.metrics.iter().map(|m| self.within(m)).collect();
+        format!("{}{}", self.pick("within tolerance on every metric: ", "所有指标均在容许范围内："), self.join(shown))
+    }
+
+    fn within(&self, m: &MetricReport) -> String {
+        let size = match m.unit {
+            Unit::Ratio => times(m.estimate),
+            Unit::PerMinute => format!("{}{}", percent(m.estimate), self.pick(" a minute", "／分钟")),
+        };
+        format!("{} {size}", self.name(&m.name))
+    }
+
+    fn open(&self, answer: &Answer, start: &str) -> String {
+        let named: Vec<String> = answer.why.iter().map(|r| self.pending(r)).collect();
+        match named.is_empty() {
+            true => start.to_owned(),
+            false => format!("{start}{}{}", self.pick(": ", "："), self.join(named)),
+        }
+    }
+
+    fn pending(&self, reason: &Reason) -> String {
+        match (reason, self.language) {
+            (Reason::Unproven(m), Language::English) => {
+                format!("{} is not yet shown to be within tolerance", self.name(m))
+            }
+            (Reason::Unproven(m), Language::Chinese) => format!("{}尚未证明在容许范围内", self.name(m)),
+            (Reason::NoData(m), Language::English) => format!("not enough data on {}", self.name(m)),
+            (Reason::NoData(m), Language::Chinese) => format!("{}的数据不足", self.name(m)),
+            (Reason::Worse(m) | Reason::Missing(m), _) => m.clone(),
+        }
+    }
+
+    fn name(&self, metric: &str) -> String {
+        let (base, detail) = metric.split_once(':').unwrap_or((metric, ""));
+        let word = match base {
+            "http_errors" => self.pick("the HTTP error ratio", "HTTP 错误率"),
+            "latency_ms" => self.pick("latency", "延迟"),
+            "log_warn" => self.pick("the rate of WARN lines", "WARN 日志量"),
+            "log_error" => self.pick("the rate of ERROR lines", "ERROR 日志量"),
+            "cpu_pct" => self.pick("CPU use", "CPU 用量"),
+            "mem_bytes" | "mem_mb" => self.pick("memory", "内存"),
+            "disk_bytes" => self.pick("disk I/O", "磁盘 I/O"),
+            "net_bytes" => self.pick("network I/O", "网络 I/O"),
+            other => return format!("`{other}`"),
+        };
+        match detail {
+            "" | "slope" => word.to_owned(),
+            quantile => format!("{word} {quantile}"),
+        }
+    }
+}
+
+fn times(ratio: f64) -> String {
+    if ratio < 0.1 || ratio >= 100.0 { format!("{ratio:.1e}×") } else { format!("{ratio:.2}×") }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}

@@ -1,0 +1,230 @@
+//! From evidence to a verdict (judge.md (vi)).
+
+use crate::answer::{Answer, MetricReport, Reason, State, Verdict};
+use crate::config::{Config, ConfigError, Kind, Role};
+use crate::events::{Events, Evidence, Frame};
+use crate::intake::{Cell, Intake, Row};
+use crate::level::Level;
+use crate::numeric::log_sum_exp;
+use crate::sample::Tick;
+
+/// Share of `alpha` that the warm-up's tests get.
+const EARLY_WEIGHT: f64 = 0.2;
+/// Ticks of silence after which a canary node counts as lost.
+const SILENCE_TICKS: u32 = 8;
+/// Share of ticks in which each canary node must deliver a metric.
+const COVERAGE_MIN: f64 = 0.9;
+
+/// The judge of one canary.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    config: Config,
+    frame: Frame,
+    intake: Intake,
+    events: Vec<Events>,
+    levels: Vec<Level>,
+    level_evidence: Vec<(Evidence, Option<Evidence>)>,
+    silent: Vec<u32>,
+    heard: Vec<Vec<u32>>,
+    looked: u32,
+    answer: Answer,
+}
+
+/// One test's share in the verdict.
+struct Test {
+    name: String,
+    role: Role,
+    weight: f64,
+    evidence: Evidence,
+}
+
+impl Judge {
+    /// Makes a judge; errors if the configuration cannot be judged.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut events = Vec::new();
+        let mut levels = Vec::new();
+        for (i, m) in config.metrics.iter().enumerate().filter(|(_, m)| m.role != Role::Exposure) {
+            match &m.kind {
+                Kind::Histogram { quantiles, .. } => {
+                    events.extend(quantiles.iter().map(|q| Events::new(&config, i, Some(*q))));
+                }
+                Kind::Count { .. } | Kind::Proportion => events.push(Events::new(&config, i, None)),
+                Kind::Gauge { .. } | Kind::Counter { .. } => levels.push(Level::new(&config, i)),
+            }
+        }
+        let answer =
+            Answer { tick: i64::MIN, verdict: Verdict::Continue, why: Vec::new(), metrics: Vec::new(), evidence: 0.0 };
+        Ok(Self {
+            frame: Frame::new(&config),
+            intake: Intake::new(&config),
+            level_evidence: vec![Default::default(); levels.len()],
+            silent: vec![0; config.canary.len()],
+            heard: vec![vec![0; config.canary.len()]; config.metrics.len()],
+            looked: 0,
+            answer,
+            events,
+            levels,
+            config,
+        })
+    }
+
+    /// Takes a tick and says what is known after it. History, late and repeated ticks, and ticks after the final
+    /// verdict change nothing that was said before.
+    pub fn observe(&mut self, tick: &Tick) -> Answer {
+        let Some(row) = self.intake.row(tick) else { return self.answer.clone() };
+        if self.answer.verdict != Verdict::Continue {
+            return self.answer.clone();
+        }
+        if row.tick < 0 {
+            self.events.iter_mut().for_each(|e| e.remember(&row));
+            self.levels.iter_mut().for_each(|l| l.remember(&row));
+            self.answer.tick = row.tick;
+            return self.answer.clone();
+        }
+        self.events.iter_mut().for_each(|e| e.push(&row));
+        for (level, evidence) in self.levels.iter_mut().zip(&mut self.level_evidence) {
+            if level.push(&row) {
+                *evidence = (level.evidence(), level.slope.map(|_| level.growth_evidence()));
+            }
+        }
+        self.attend(&row);
+        self.answer = self.decide(row.tick);
+        self.answer.clone()
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Notes who was heard.
+    fn attend(&mut self, row: &Row) {
+        let canaries = self.frame.canaries;
+        let old = &row.seen[canaries..];
+        let collecting = 2 * old.iter().filter(|s| **s).count() >= old.len();
+        for (silent, seen) in self.silent.iter_mut().zip(&row.seen) {
+            *silent = if *seen { 0 } else { *silent + u32::from(collecting) };
+        }
+        if row.tick >= self.frame.warmup {
+            self.looked = self.looked.saturating_add(1);
+            for (heard, cells) in self.heard.iter_mut().zip(&row.cells) {
+                for (count, cell) in heard.iter_mut().zip(cells) {
+                    *count = count.saturating_add(u32::from(*cell != Cell::Absent));
+                }
+            }
+        }
+    }
+
+    fn tests(&self, early: bool) -> Vec<Test> {
+        let excused = self.events.iter().filter(|e| e.judged_early()).count();
+        let early_weight = if self.frame.warmup > 0 && excused > 0 { EARLY_WEIGHT } else { 0.0 };
+        let slopes = self.levels.iter().filter(|l| l.slope.is_some()).count();
+        let weight = (1.0 - early_weight) / (self.events.len() + self.levels.len() + slopes) as f64;
+        let mut tests = Vec::new();
+        for e in self.events.iter().filter(|e| early_weight > 0.0 && e.judged_early()) {
+            let evidence = Evidence { worse: e.early_evidence(), within: 0.0 };
+            let weight = early_weight / excused as f64;
+            tests.push(Test { name: e.name.clone(), role: Role::Exposure, weight, evidence });
+        }
+        if early {
+            return tests;
+        }
+        tests.extend(self.events.iter().map(|e| Test {
+            name: e.name.clone(),
+            role: e.role,
+            weight,
+            evidence: e.evidence(),
+        }));
+        for (level, (evidence, growth)) in self.levels.iter().zip(&self.level_evidence) {
+            tests.push(Test { name: level.name.clone(), role: level.role, weight, evidence: *evidence });
+            if let Some(evidence) = *growth {
+                tests.push(Test { name: format!("{}:slope", level.name), role: level.role, weight, evidence });
+            }
+        }
+        tests
+    }
+
+    fn decide(&self, tick: i64) -> Answer {
+        let warming = tick < self.frame.warmup;
+        let last = tick >= i64::from(self.config.horizon_ticks) - 1;
+        let tests = self.tests(warming);
+        let rest = (1.0 - tests.iter().map(|t| t.weight).sum::<f64>()).max(1e-12);
+        let terms: Vec<f64> = tests.iter().map(|t| t.weight.ln() + t.evidence.worse).chain([rest.ln()]).collect();
+        let evidence = log_sum_exp(terms.iter().copied());
+        let mut open = self.open(&tests, last);
+        let (verdict, why) = if let Some(lost) = self.silent.iter().position(|s| *s >= SILENCE_TICKS) {
+            (Verdict::Fail, vec![Reason::Missing(self.config.canary[lost].clone())])
+        } else if evidence >= -self.config.alpha.ln() {
+            (Verdict::Fail, culprits(&tests))
+        } else if warming {
+            (if last { Verdict::Inconclusive } else { Verdict::Continue }, Vec::new())
+        } else if open.is_empty() && self.looked >= self.looks_min() {
+            (Verdict::Pass, Vec::new())
+        } else {
+            (if last { Verdict::Inconclusive } else { Verdict::Continue }, std::mem::take(&mut open))
+        };
+        Answer { tick, verdict, why, metrics: self.reports(warming), evidence }
+    }
+
+    /// Ticks after the warm-up before which nothing passes.
+    fn looks_min(&self) -> u32 {
+        (self.config.horizon_ticks / 15).clamp(2, 16)
+    }
+
+    /// What holds up a pass.
+    fn open(&self, tests: &[Test], last: bool) -> Vec<Reason> {
+        let wanted = -self.config.beta.ln();
+        let held = |t: &&Test| match t.role {
+            Role::Judged => t.evidence.within < wanted,
+            Role::Watched => t.evidence.within < if last { 0.0 } else { wanted },
+            Role::Exposure => false,
+        };
+        let mut open: Vec<Reason> = tests.iter().filter(held).map(|t| Reason::Unproven(t.name.clone())).collect();
+        let wanted = f64::from(self.looked) * COVERAGE_MIN;
+        for (metric, heard) in self.config.metrics.iter().zip(&self.heard) {
+            if metric.role == Role::Judged && heard.iter().any(|h| f64::from(*h) < wanted) {
+                open.push(Reason::NoData(metric.name.clone()));
+            }
+        }
+        open
+    }
+
+    fn reports(&self, warming: bool) -> Vec<MetricReport> {
+        let (log_alpha, log_beta) = (-self.config.alpha.ln(), -self.config.beta.ln());
+        let mut reports = Vec::new();
+        for e in &self.events {
+            let evidence = if warming { Evidence::default() } else { e.evidence() };
+            reports.push(e.report(evidence, log_alpha));
+        }
+        for (level, (evidence, growth)) in self.levels.iter().zip(&self.level_evidence) {
+            reports.push(level.report(*evidence, log_alpha));
+            reports.extend(growth.and_then(|g| level.growth_report(g, log_alpha)));
+        }
+        let tests = reports.len() as f64;
+        for r in &mut reports {
+            r.state = match r.state {
+                State::Waiting => State::Waiting,
+                _ if r.evidence >= log_alpha + tests.ln() => State::Worse,
+                _ if r.evidence_within >= log_beta => State::Within,
+                other => other,
+            };
+        }
+        reports
+    }
+}
+
+/// Metrics that carry the failure, the strongest first.
+fn culprits(tests: &[Test]) -> Vec<Reason> {
+    let score = |t: &Test| t.evidence.worse + t.weight.ln();
+    let mut order: Vec<&Test> = tests.iter().collect();
+    order.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    let best = order.first().map_or(0.0, |t| score(t));
+    let mut names: Vec<String> = Vec::new();
+    for t in order.iter().filter(|t| score(t) >= best - 3.0 && t.evidence.worse > 2.0) {
+        if !names.contains(&t.name) {
+            names.push(t.name.clone());
+        }
+    }
+    names.into_iter().map(Reason::Worse).collect()
+}
