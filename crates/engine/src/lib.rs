@@ -1,7 +1,8 @@
 //! The pipeline state machine: which job runs next, and what a result, a click or a silent runner changes.
 //!
 //! The server rebuilds a [`Pipeline`] from its rows, lets [`step`] decide, stores the changed jobs together with the
-//! effects in one transaction, and carries the effects out afterwards, at least once each.
+//! effects in one transaction, and carries the effects out afterwards, at least once each and in their order: a request
+//! for a resource must not come after its release.
 //!
 //! Invariants:
 //! - pure: no I/O, clock, randomness, async or serde; the same state, event and time give the same effects;
