@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
 use crate::dispersion::{Blocks, Dispersion, Prior};
-use crate::intake::{BUCKET_MIN, BUCKETS, Cell, Row, SCALE_MAX};
+use crate::intake::{BUCKETS, Cell, Row, SCALE_MAX};
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
 use crate::rate::{Pair, Priors, RateRatio, Side};
 
