@@ -13,6 +13,7 @@ mod balance;
 mod client;
 mod control;
 mod error;
+mod gateway;
 mod launch;
 mod listener;
 mod preamble;
