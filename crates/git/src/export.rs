@@ -209,7 +209,7 @@ impl Writer {
         if let Some((path, target)) = &mut self.link {
             target.extend_from_slice(bytes);
             if target.len() > TARGET_BYTES_MAX {
-                return Err(too_large(format!("the target of `{}`", path.display()), TARGET_BYTES_MAX as u64));
+                return Err(too_large(format!("the target of `{}`", shown(path)), TARGET_BYTES_MAX as u64));
             }
         }
         match &mut self.file {
@@ -223,7 +223,7 @@ impl Writer {
         let Some((path, target)) = self.link.take() else { return Ok(()) };
         let inside = path.strip_prefix(&self.root).unwrap_or(&path);
         if stays_inside(inside, &target) {
-            let failed = Error::io(format!("link `{}`", path.display()));
+            let failed = Error::io(format!("link `{}`", shown(&path)));
             return symlink(OsStr::from_bytes(&target), &path).map_err(failed);
         }
         self.export.files -= 1;
@@ -251,15 +251,19 @@ fn stays_inside(path: &Path, target: &[u8]) -> bool {
     true
 }
 
+fn shown(path: &Path) -> String {
+    printable(path.file_name().unwrap_or(path.as_os_str()).as_bytes())
+}
+
 fn create(path: &Path, mode: u32) -> Result<File> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    opened.map_err(Error::io(format!("create `{}`", path.display())))
+    opened.map_err(Error::io(format!("create `{}`", shown(path))))
 }
 
 fn make_folder(path: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o777).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_folder(path) => Ok(()),
-        made => made.map_err(Error::io(format!("create the folder `{}`", path.display()))),
+        made => made.map_err(Error::io(format!("create the folder `{}`", shown(path)))),
     }
 }
 
