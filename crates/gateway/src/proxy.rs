@@ -28,8 +28,6 @@ const STREAM_SILENCE_MAX: Duration = Duration::from_secs(3600);
 const NODE_IDLE_MAX: Duration = Duration::from_secs(4);
 /// How long a client that met no node should wait, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
-/// What no node could take.
-const NO_NODE: ErrorType = ErrorType::CustomCode("NoNode", 503);
 /// Response fields that end at this hop; pingora sets its own `Connection`.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
@@ -45,7 +43,6 @@ pub(crate) struct Exchange {
     tried: Vec<u64>,
     /// A fresh connection broke before any answer: repeated once, lest a request that kills nodes kills three.
     broke_fresh: bool,
-    upgraded: bool,
 }
 
 impl Edge {
@@ -84,14 +81,19 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
+    /// Takes the first node; without one the answer is given here, which keeps the client's connection.
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        exchange.attempt = self.environment.pick(&[]);
+        if exchange.attempt.is_none() {
+            self.environment.unrouted.fetch_add(1, Ordering::Relaxed);
+            Answer::NO_NODE.send(session).await?;
+        }
+        Ok(exchange.attempt.is_none())
+    }
+
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
-        let Some(attempt) = self.environment.pick(&exchange.tried) else {
-            return Err(if exchange.tried.is_empty() {
-                Error::new_in(NO_NODE)
-            } else {
-                Error::new_up(ErrorType::HTTPStatus(502))
-            });
-        };
+        let next = exchange.attempt.take().or_else(|| self.environment.pick(&exchange.tried));
+        let attempt = next.ok_or_else(|| Error::new_up(ErrorType::HTTPStatus(502)))?;
         exchange.tried.push(attempt.node.id);
         let mut peer = HttpPeer::new(attempt.address, false, String::new());
         peer.group_key = attempt.node.id;
@@ -142,7 +144,6 @@ impl ProxyHttp for Edge {
                 attempt.end_of_answer();
             }
         }
-        exchange.upgraded |= status == 101;
         Ok(())
     }
 
@@ -211,9 +212,6 @@ impl ProxyHttp for Edge {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         exchange.fail(failure_of(error));
         let answer = Answer::to(error);
-        if *error.etype() == NO_NODE {
-            self.environment.unrouted.fetch_add(1, Ordering::Relaxed);
-        }
         let begun = session.response_written().is_some_and(|response| !response.status.is_informational());
         let sent = match answer {
             Some(answer) if !begun => answer.send(session).await.is_ok(),
@@ -221,7 +219,7 @@ impl ProxyHttp for Edge {
         };
         FailToProxy {
             error_code: answer.filter(|_| sent).map_or(0, |answer| answer.status),
-            can_reuse_downstream: sent && *error.etype() == NO_NODE,
+            can_reuse_downstream: false,
         }
     }
 
@@ -229,7 +227,7 @@ impl ProxyHttp for Edge {
         if let Some(attempt) = exchange.attempt.take() {
             attempt.finish(error.map(failure_of));
         }
-        if let Some(error) = error.filter(|error| *error.etype() != NO_NODE) {
+        if let Some(error) = error {
             tracing::debug!(environment = %self.environment.key, %error, "request failed");
         }
     }
@@ -257,10 +255,11 @@ struct Answer {
 }
 
 impl Answer {
+    const NO_NODE: Self = Self { status: 503, text: "no node of this environment takes requests at the moment\n" };
+
     /// Gives the answer to a failure; `None`: the client is gone.
     fn to(error: &Error) -> Option<Self> {
         let (status, text) = match (error.etype(), error.esource()) {
-            (etype, _) if *etype == NO_NODE => (503, "no node of this environment takes requests at the moment\n"),
             (ErrorType::ReadTimedout, ErrorSource::Downstream) => (408, "the request body stopped coming\n"),
             (ErrorType::InvalidHTTPHeader, ErrorSource::Downstream) => (400, "the request is malformed\n"),
             (_, ErrorSource::Downstream) => return None,
