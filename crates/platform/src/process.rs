@@ -169,7 +169,11 @@ impl Inner {
     /// Whether something has to be started for `spec`.
     async fn is_due(&self, spec: &NodeSpec, dir: &NodeDir) -> Result<bool, Error> {
         let live = client::status(dir).await.ok();
-        let recorded = dir.read_spec()?.map(|record| record.generation);
+        let recorded = dir.read_spec().unwrap_or_else(|error| {
+            tracing::warn!(node = %spec.key, %error, "unreadable specification is replaced");
+            None
+        });
+        let recorded = recorded.map(|record| record.generation);
         if let Some(current) = live.as_ref().map(|status| status.generation).max(recorded)
             && current > spec.generation
         {
@@ -183,6 +187,10 @@ impl Inner {
         self.stop(&spec.key, dir).await?;
         layout::write_record(&dir.spec(), &SpecRecord::of(spec, &self.dir, &self.supervisor.args))?;
         start::supervisor(&self.supervisor, &spec.key, dir).await?;
+        // The task that followed the supervisor before may not have seen its end yet.
+        if let Some(watcher) = guard(&self.slot(&spec.key).watcher).take() {
+            watcher.abort();
+        }
         self.watch(&spec.key);
         Ok(())
     }

@@ -67,6 +67,42 @@ async fn a_killed_supervisor_takes_its_service_along_and_can_be_replaced() {
     let after = wait(&world.platform, "a-1", is_healthy).await;
     assert_ne!(after.pid, before.pid);
     gone(daemon).await;
+    kill(parent(after.pid.unwrap()), "KILL");
+    wait(&world.platform, "a-1", |seen| seen.state == NodeState::Lost).await;
+}
+
+#[tokio::test]
+async fn a_hung_supervisor_is_killed_and_replaced() {
+    let world = World::new();
+    world.platform.apply(&NodeSpec { stop_timeout_ms: 0, ..spec("ok", 1) }).await.unwrap();
+    let before = wait(&world.platform, "a-1", is_healthy).await;
+    kill(parent(before.pid.unwrap()), "STOP");
+    world.platform.apply(&spec("ok", 2)).await.unwrap();
+    let after = wait(&world.platform, "a-1", is_healthy).await;
+    assert_eq!(after.generation, 2);
+    gone(before.pid.unwrap()).await;
+}
+
+#[tokio::test]
+async fn many_nodes_start_at_once_on_ports_of_their_own() {
+    let world = World::new();
+    let nodes: Vec<String> = (1..=6).map(|number| format!("b-{number}")).collect();
+    let mut starts = tokio::task::JoinSet::new();
+    let platform = std::sync::Arc::new(open(&world.path()));
+    for node in nodes.clone() {
+        let platform = std::sync::Arc::clone(&platform);
+        starts.spawn(async move { platform.apply(&NodeSpec { key: key(&node), ..spec("ok", 1) }).await });
+    }
+    assert!(starts.join_all().await.iter().all(Result::is_ok));
+    let mut addresses = std::collections::BTreeSet::new();
+    for node in &nodes {
+        let seen = wait(&*platform, node, is_healthy).await;
+        assert_eq!(seen.restarts, 0);
+        addresses.insert(seen.address);
+    }
+    assert_eq!(addresses.len(), nodes.len());
+    let seen: Vec<String> = platform.observe("1-test").await.unwrap().into_iter().map(|seen| seen.key.node.0).collect();
+    assert_eq!(seen, nodes, "in the order of names");
 }
 
 #[tokio::test]
@@ -179,6 +215,15 @@ async fn a_supervisor_is_small_and_alone_in_its_session() {
     let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).unwrap();
     let session: u32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(3).unwrap().parse().unwrap();
     assert_eq!(session, supervisor);
+}
+
+#[tokio::test]
+async fn an_unreadable_specification_does_not_bar_the_node() {
+    let world = World::new();
+    let dir = world.path().join("nodes/1-test/a-1");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("spec.json"), "{").unwrap();
+    world.healthy("ok").await;
 }
 
 #[tokio::test]

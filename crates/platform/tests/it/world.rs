@@ -122,7 +122,7 @@ pub async fn get(address: Option<SocketAddr>, path: &str) -> String {
     let ask = move || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address.unwrap())?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
