@@ -36,7 +36,13 @@ static IDLE: Semaphore = Semaphore::const_new(IDLE_MAX);
 pub(crate) struct Pool {
     path: PathBuf,
     turns: Semaphore,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Idlers>,
+}
+
+#[derive(Debug, Default)]
+struct Idlers {
+    readers: Vec<Idle>,
+    swept: bool,
 }
 
 #[derive(Debug)]
@@ -55,7 +61,7 @@ enum Request {
 
 impl Pool {
     pub(crate) fn new(path: &Path) -> Arc<Self> {
-        Arc::new(Self { path: path.to_owned(), turns: Semaphore::new(READERS_MAX), idle: Mutex::new(Vec::new()) })
+        Arc::new(Self { path: path.to_owned(), turns: Semaphore::new(READERS_MAX), idle: Mutex::default() })
     }
 
     /// The id and kind of what `name` stands for; `name` must hold no white space.
@@ -83,10 +89,10 @@ impl Pool {
     }
 
     fn take(&self) -> Option<Reader> {
-        self.lock().pop().map(|idle| idle.reader)
+        self.lock().readers.pop().map(|idle| idle.reader)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn lock(&self) -> MutexGuard<'_, Idlers> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,8 +101,8 @@ impl Pool {
         let object = answer?;
         if let Ok(place) = IDLE.try_acquire() {
             let mut idle = self.lock();
-            idle.push(Idle { reader, since: Instant::now(), _place: place });
-            if idle.len() == 1 {
+            idle.readers.push(Idle { reader, since: Instant::now(), _place: place });
+            if !std::mem::replace(&mut idle.swept, true) {
                 tokio::spawn(sweep(Arc::downgrade(self)));
             }
         }
@@ -110,8 +116,9 @@ async fn sweep(pool: Weak<Pool>) {
         tokio::time::sleep(IDLE_TIME).await;
         let Some(pool) = pool.upgrade() else { return };
         let mut idle = pool.lock();
-        idle.retain(|idle| idle.since.elapsed() < IDLE_TIME);
-        if idle.is_empty() {
+        idle.readers.retain(|idle| idle.since.elapsed() < IDLE_TIME);
+        if idle.readers.is_empty() {
+            idle.swept = false;
             return;
         }
     }

@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 /// The bytes of a plain call's answer.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// How long an abandoned child may take to clean up after itself.
+const END_TIME_MAX: Duration = Duration::from_secs(5);
 const STDERR_BYTES_MAX: u64 = 16 << 10;
 
 /// Configuration for every call; nothing else is read but the repository's own file, which Serin wrote.
@@ -114,7 +116,7 @@ impl Call {
     pub(crate) fn start(mut self) -> Result<Process> {
         self.command.stdin(Stdio::piped());
         let child = self.command.spawn().map_err(|source| Error::Start { command: self.name, source })?;
-        Ok(Process { name: self.name, child })
+        Ok(Process { name: self.name, child: Some(child) })
     }
 
     /// Runs the child to its end and hands back whatever it answered.
@@ -155,33 +157,52 @@ impl Answer {
     }
 }
 
-/// A running child; its whole process group is killed where it is dropped before its end.
+/// A running child; its whole process group is ended where it is dropped before its end.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
-    child: Child,
+    child: Option<Child>,
 }
 
 impl Process {
     pub(crate) fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout, ChildStderr)> {
-        match (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take()) {
-            (Some(stdin), Some(stdout), Some(stderr)) => Ok((stdin, stdout, stderr)),
+        let pipes = self.child.as_mut().map(|child| (child.stdin.take(), child.stdout.take(), child.stderr.take()));
+        match pipes {
+            Some((Some(stdin), Some(stdout), Some(stderr))) => Ok((stdin, stdout, stderr)),
             _ => Err(Error::answer(self.name, b"no pipes")),
         }
     }
 
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
-        self.child.wait().await.map_err(Error::io(format!("wait for `git {}`", self.name)))
+        let failed = Error::io(format!("wait for `git {}`", self.name));
+        match &mut self.child {
+            Some(child) => child.wait().await.map_err(failed),
+            None => Err(failed(std::io::ErrorKind::NotFound.into())),
+        }
     }
 }
 
 impl Drop for Process {
+    /// Asks the group to end, so that `git` removes its lock files and half-written packs, and kills it where it lingers.
     fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
         // The id is there only while the leader has not been reaped, so it cannot name another group.
-        let Some(leader) = self.child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-        if let Err(error) = killpg(Pid::from_raw(leader), Signal::SIGKILL) {
-            tracing::debug!(command = self.name, %error, "process group is already gone");
-        }
+        let Some(leader) = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return end(leader, Signal::SIGKILL);
+        };
+        end(leader, Signal::SIGTERM);
+        runtime.spawn(async move {
+            if tokio::time::timeout(END_TIME_MAX, child.wait()).await.is_err() {
+                end(leader, Signal::SIGKILL);
+            }
+        });
+    }
+}
+
+fn end(group: Pid, signal: Signal) {
+    if let Err(error) = killpg(group, signal) {
+        tracing::debug!(%group, %signal, %error, "process group is already gone");
     }
 }
 

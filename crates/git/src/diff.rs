@@ -6,7 +6,7 @@ use serin_model::CommitId;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
-    command::{CALL_TIME_MAX, read_head},
+    command::{CALL_TIME_MAX, Call, Process, read_head},
     error::{Error, Result},
     name::checked_id,
     repository::Repository,
@@ -129,44 +129,20 @@ impl Repository {
     /// An id is malformed or not in the repository, or `git` failed; a difference over the limits is no error.
     pub async fn diff(&self, base: &CommitId, head: &CommitId, limits: DiffLimits) -> Result<Diff> {
         let (base, head) = (checked_id(base.as_str())?, checked_id(head.as_str())?);
-        let raw = self.call(NAME).args(["-r", "-z", "--raw", "--no-abbrev", "-M", base, head]).output().await?;
+        let listing = self.call(NAME).args(["-r", "-z", "--raw", "--no-abbrev", "-M", base, head]);
+        // Both start at once; the patch waits in its pipe until the list has been read.
+        let patch = self.patch_call([base, head]).start()?;
+        let raw = listing.output().await?;
         let mut parser = parse::Parser::new(&raw, limits).ok_or_else(|| Error::answer(NAME, &raw))?;
-        if parser.wants_patch() {
-            let whole = self.patch([base, head], &mut parser, limits.patch_bytes_max);
-            let late = |_| Error::TimedOut { command: NAME, limit: CALL_TIME_MAX };
-            tokio::time::timeout(CALL_TIME_MAX, whole).await.map_err(late)??;
-        }
+        let late = |_| Error::TimedOut { command: NAME, limit: CALL_TIME_MAX };
+        let whole = read_patch(patch, &mut parser, limits.patch_bytes_max);
+        tokio::time::timeout(CALL_TIME_MAX, whole).await.map_err(late)??;
         Ok(parser.finish())
     }
 
-    /// Feeds the patch to the parser until it has enough; dropping the child ends it.
-    async fn patch(&self, commits: [&str; 2], parser: &mut parse::Parser, bytes_max: u64) -> Result<()> {
+    fn patch_call(&self, commits: [&str; 2]) -> Call {
         let call = self.call(NAME).args(["-r", "--patch", "-M", "--no-ext-diff", "--no-textconv", "--no-color"]);
-        let call = call.args(["--src-prefix=a/", "--dst-prefix=b/", "--unified=3"]).args(commits);
-        let mut process = call.start()?;
-        let (stdin, stdout, stderr) = process.pipes()?;
-        drop(stdin);
-        let complaint = tokio::spawn(read_head(stderr));
-        let mut stdout = BufReader::with_capacity(BUFFER_BYTES, stdout);
-        let mut read: u64 = 0;
-        loop {
-            let bytes = stdout.fill_buf().await.map_err(Error::io("read from `git diff-tree`"))?;
-            if bytes.is_empty() {
-                break;
-            }
-            let length = bytes.len();
-            read += length as u64;
-            if read > bytes_max || !parser.feed(bytes) {
-                parser.cut();
-                return Ok(());
-            }
-            stdout.consume(length);
-        }
-        if process.wait().await?.success() {
-            parser.end();
-            return Ok(());
-        }
-        Err(Error::Failed { command: NAME, message: complaint.await.unwrap_or_default().trim().to_owned() })
+        call.args(["--src-prefix=a/", "--dst-prefix=b/", "--unified=3"]).args(commits)
     }
 
     /// The paths that differ between two commits, a renamed file by both its paths, in path order.
@@ -180,4 +156,34 @@ impl Repository {
         let paths = output.split(|&b| b == 0).filter(|path| !path.is_empty());
         Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
     }
+}
+
+/// Feeds the patch to the parser until it has enough; dropping the child ends it.
+async fn read_patch(mut process: Process, parser: &mut parse::Parser, bytes_max: u64) -> Result<()> {
+    let (stdin, stdout, stderr) = process.pipes()?;
+    drop(stdin);
+    let complaint = tokio::spawn(read_head(stderr));
+    let mut stdout = BufReader::with_capacity(BUFFER_BYTES, stdout);
+    let mut read: u64 = 0;
+    loop {
+        let bytes = stdout.fill_buf().await.map_err(Error::io("read from `git diff-tree`"))?;
+        if bytes.is_empty() {
+            break;
+        }
+        let length = bytes.len();
+        read += length as u64;
+        if read > bytes_max {
+            parser.cut();
+            return Ok(());
+        }
+        if !parser.feed(bytes) {
+            return Ok(());
+        }
+        stdout.consume(length);
+    }
+    if process.wait().await?.success() {
+        parser.end();
+        return Ok(());
+    }
+    Err(Error::Failed { command: NAME, message: complaint.await.unwrap_or_default().trim().to_owned() })
 }

@@ -1,5 +1,7 @@
 //! A bare repository on disk.
 
+mod leftover;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -90,8 +92,20 @@ impl Repository {
     /// # Errors
     /// `git` failed or took longer than 30 minutes.
     pub async fn collect_garbage(&self) -> Result<()> {
-        let call = self.call("gc").args(["--quiet", "--no-detach"]);
+        let call = self.call("gc").arg("--quiet");
         call.time_max(MAINTENANCE_TIME_MAX).output().await.map(drop)
+    }
+
+    /// Removes lock files and half-received packs that no process has touched for `age`, as a killed `git` or a power cut
+    /// leaves them; how many there were. To be called when the server starts, and now and then.
+    ///
+    /// # Errors
+    /// The folder cannot be read or a leftover not be removed.
+    pub async fn remove_leftovers(&self, age: Duration) -> Result<usize> {
+        let path = self.path.clone();
+        let failed = || Error::io(format!("remove leftovers in `{}`", self.path.display()));
+        let removing = tokio::task::spawn_blocking(move || leftover::remove(&path, age));
+        removing.await.map_err(std::io::Error::other).map_err(failed())?.map_err(failed())
     }
 
     pub(crate) fn call(&self, name: &'static str) -> Call {

@@ -42,11 +42,7 @@ impl Parser {
         Some(Self { diff, limits, parts_left: 0, at: None, place: None, line: Vec::new(), kept_lines: 0 })
     }
 
-    pub(super) fn wants_patch(&self) -> bool {
-        !self.diff.files.is_empty()
-    }
-
-    /// Takes the next bytes of the patch; `false` once nothing more is wanted.
+    /// Takes the next bytes of the patch; `false` once every listed file has been read.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> bool {
         while let Some(end) = bytes.iter().position(|&b| b == b'\n') {
             self.extend(&bytes[..end]);

@@ -48,6 +48,7 @@ async fn a_dropped_push_ends_its_process() {
     let receiving = world.repository.receive(&push, rest, &policy);
     tokio::time::timeout(Duration::from_millis(200), receiving).await.unwrap_err();
     gone(world.repository.path()).await;
+    assert_eq!(world.repository.remove_leftovers(Duration::ZERO).await.unwrap(), 0, "git cleaned up after itself");
 }
 
 #[tokio::test]

@@ -81,9 +81,13 @@ async fn refs_move_only_from_where_they_are_expected() {
     assert_eq!(repository.delete_ref(name, Expected::Absent).await.unwrap(), Update::Updated);
     assert_eq!(repository.delete_ref("refs/heads/main", Expected::Absent).await.unwrap(), Update::Raced);
     assert!(repository.update_ref(name, &absent(), Expected::Any).await.is_err());
+    let one_minute = std::time::Duration::from_secs(60);
     let lock = repository.path().join("refs/heads/other.lock");
     std::fs::write(&lock, "").unwrap();
     assert_eq!(repository.update_ref("refs/heads/other", &two, Expected::Any).await.unwrap(), Update::Raced);
+    assert_eq!(repository.remove_leftovers(one_minute).await.unwrap(), 0);
+    assert_eq!(repository.remove_leftovers(std::time::Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(repository.update_ref("refs/heads/other", &two, Expected::Any).await.unwrap(), Update::Updated);
 }
 
 #[tokio::test]
@@ -211,6 +215,8 @@ async fn a_huge_difference_is_bounded() {
     let long = &diff.files[1];
     assert!(long.too_large && long.hunks[0].lines.len() == 100);
     assert!(diff.files[2..].iter().all(|file| file.too_large && file.hunks.is_empty()));
+    let few = world.repository.diff(&base, &head, DiffLimits { files_max: 1, ..limits }).await.unwrap();
+    assert!(few.more_files && !few.files[0].too_large && few.files[0].added == 1);
     let wide = DiffLimits { patch_bytes_max: 64 << 20, files_max: 100, ..limits };
     let diff = world.repository.diff(&base, &head, wide).await.unwrap();
     let line = diff.files.iter().find(|file| file.new_path == "one-line.txt").unwrap();
