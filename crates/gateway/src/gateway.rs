@@ -236,6 +236,7 @@ impl Served {
 
     /// Tells its connections to end after the request they are at.
     fn end(self) -> Option<Listening> {
+        self.environment.end();
         self.stop.send_replace(true);
         self.listening.ok()
     }

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a node may send nothing while its answer is waited for.
 const NODE_SILENCE_MAX: Duration = Duration::from_secs(120);
 /// How long a client may neither send of its body nor take of the answer.
-const CLIENT_SILENCE_MAX: Duration = Duration::from_secs(30);
+const CLIENT_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long streams (WebSocket, server-sent events) may be silent.
 const STREAM_SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// How long an unused connection to a node is kept: shorter than what servers usually keep it (5 s and more), so that a
@@ -165,10 +165,13 @@ impl ProxyHttp for Edge {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if self.environment.is_ending() {
+            session.set_keepalive(None);
+        }
         if response.status.as_u16() != 101 {
             for name in HOP_BY_HOP {
                 response.remove_header(name);
@@ -176,7 +179,7 @@ impl ProxyHttp for Edge {
         }
         if let Some(attempt) = exchange.attempt.as_ref().filter(|_| self.environment.shows_node()) {
             let node = format!("{}/{}", attempt.node.name, attempt.node.generation);
-            response.insert_header("X-Serin-Node", node)?;
+            response.insert_header("X-Serin-Node", node.into_bytes())?;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub(crate) struct Environment {
     pub(crate) unrouted: AtomicU64,
     pub(crate) refused: AtomicU64,
     show_node: AtomicBool,
+    ending: AtomicBool,
     nodes: Mutex<Nodes>,
     drained: Notify,
 }
@@ -86,6 +87,7 @@ impl Environment {
             unrouted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             show_node: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             nodes: Mutex::default(),
             drained: Notify::new(),
         })
@@ -101,6 +103,16 @@ impl Environment {
     /// Says whether responses name their node.
     pub(crate) fn shows_node(&self) -> bool {
         self.show_node.load(Ordering::Relaxed)
+    }
+
+    /// Notes that its connections close after the request they are at.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether clients should be told to close.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
     }
 
     /// Hands the next request to a node that has not been tried; `None`: there is none.

@@ -66,3 +66,18 @@ async fn a_large_answer_streams_through() {
     assert_eq!(response.body.len(), 5_000_000);
     assert_eq!(gateway.settled().await.environments[0].nodes[0].bytes_out, 5_000_000);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_expects_100_gets_it_from_the_node() {
+    let gateway = Gateway::start().await;
+    let node = Node::start("one").await;
+    let address = gateway.serve(1, vec![route(&node, 1)]).await;
+    let mut connection = Connection::open(address).await;
+    let head = "PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    connection.send(head.as_bytes()).await.unwrap();
+    assert!(connection.head().await.unwrap().starts_with("HTTP/1.1 100 "));
+    connection.send(b"body").await.unwrap();
+    assert!(connection.response(false).await.unwrap().body.ends_with(b"body"));
+    let stats = gateway.settled().await;
+    assert_eq!(stats.environments[0].nodes[0].status, [0, 1, 0, 0, 0]);
+}

@@ -137,6 +137,9 @@ async fn upgrade(connection: &mut Connection) -> io::Result<bool> {
 
 async fn answer(connection: &mut Connection, shared: &Shared, head: &str, path: &str) -> io::Result<bool> {
     let mut received = Vec::new();
+    if field(head, "expect").is_some() {
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
     if let Some(length) = field(head, "content-length") {
         received.resize(length.parse().unwrap(), 0);
         connection.stream.read_exact(&mut received).await?;

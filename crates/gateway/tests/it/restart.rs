@@ -78,7 +78,8 @@ async fn terminated_it_lets_requests_finish() {
     assert_eq!(idle.rest().await, b"", "an idle connection is closed");
     until("it stops listening", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     node.open_gate();
-    assert_eq!(busy.response(false).await.unwrap().text(), "slow");
+    let last = busy.response(false).await.unwrap();
+    assert_eq!((last.text(), last.header("connection")), ("slow", Some("close")));
     gateway.wait_gone().await;
 }
 

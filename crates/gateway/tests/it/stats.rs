@@ -80,5 +80,6 @@ async fn the_process_stays_small() {
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
     let resident = crate::http::field(&status, "VmRSS").unwrap().trim_end_matches(" kB").parse::<u64>().unwrap();
+    println!("{resident} KiB resident");
     assert!(resident < 40 * 1024, "{resident} KiB resident");
 }
