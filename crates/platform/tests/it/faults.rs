@@ -3,6 +3,8 @@
 use crate::world::{FIXTURE, World, find, get, gone, is_alive, is_healthy, key, kill, open, parent, poll, spec, wait};
 use serin_model::service::Health;
 use serin_platform::{Error, NodeSpec, NodeState, Platform};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -128,6 +130,26 @@ async fn a_restarted_server_adopts_its_nodes() {
     assert_eq!(find(&world.platform, "a-1").await.unwrap().pid, before.pid);
     kill(parent(before.pid.unwrap()), "KILL");
     wait(&world.platform, "a-1", |seen| seen.state == NodeState::Lost).await;
+}
+
+#[tokio::test]
+async fn a_node_outlives_the_kill_of_its_server_s_whole_group() {
+    let world = World::new();
+    let mut server = std::process::Command::new(FIXTURE);
+    server.arg("server").arg(world.path()).stdout(std::process::Stdio::piped()).process_group(0);
+    let mut server = server.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "applied\n");
+    let world = world.restart();
+    let before = wait(&world.platform, "a-1", is_healthy).await;
+    assert!(std::process::Command::new("kill").args(["-KILL", "--", &format!("-{}", server.id())]).status().is_ok());
+    assert!(!server.wait().unwrap().success());
+    assert_eq!(get(before.address, "/healthz").await, "ok");
+    let after = find(&world.platform, "a-1").await.unwrap();
+    assert_eq!((after.pid, after.state, after.restarts), (before.pid, NodeState::Healthy, 0));
+    world.platform.remove(&key("a-1")).await.unwrap();
+    gone(before.pid.unwrap()).await;
 }
 
 #[tokio::test]
