@@ -316,8 +316,10 @@ impl Rollout {
         self.slots.iter().filter(|slot| slot.is_canary(&self.target)).map(|slot| slot.node.clone()).collect()
     }
 
-    pub(crate) fn minimum(&self) -> usize {
-        self.settings.minimum(self.slots.len())
+    /// Nodes that must go on serving; where nothing ran before, nothing must.
+    #[must_use]
+    pub fn minimum(&self) -> usize {
+        self.settings.minimum(self.slots.iter().filter(|slot| slot.before.is_some()).count())
     }
 
     pub(crate) fn serving(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::canary::grace_ms;
 use crate::event::Verdict;
-use crate::rollout::{Phase, Rollout};
+use crate::rollout::{Kind, Phase, Rollout};
 use crate::slot::{Drain, Known, Slot, Traffic};
 use serin_model::Timestamp;
 use serin_model::service::Order;
@@ -21,6 +21,7 @@ impl Rollout {
             return applied.map(|applied| applied.plus_ms(self.settings.drain_timeout_ms)).filter(|_| !self.is_over());
         }
         let waited_for = match &self.phase {
+            Phase::Deciding if self.kind != Kind::Canary => false,
             Phase::Detaching | Phase::Verifying | Phase::Stepping { .. } | Phase::Deciding => {
                 slot.is_canary(&self.target) && slot.runs_goal()
             }

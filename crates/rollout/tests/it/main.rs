@@ -1,0 +1,3 @@
+//! The rollout in a simulated world.
+
+mod simulation;
