@@ -11,6 +11,7 @@ mod error;
 pub mod glob;
 mod release;
 mod trace;
+pub mod tree;
 
 pub use artifact::{ArtifactName, Artifacts};
 pub use error::Error;

@@ -16,9 +16,9 @@ use nix::fcntl::OFlag;
 use serin_model::Digest;
 
 use crate::archive::{Limits, link_stays_below};
-use crate::blocking;
 use crate::digest::{Sha256, sha256_hex};
 use crate::error::{At, Error};
+use crate::{blocking, tree};
 
 /// Levels of folders in a release.
 const DEPTH_MAX: usize = 128;
@@ -36,24 +36,24 @@ impl Releases {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();
         let staging = folder.join("staging");
-        remove_tree(&staging)?;
+        tree::remove(&staging)?;
         for folder in [&staging, &folder.join("sha256")] {
             std::fs::create_dir_all(folder).at("make folder", folder)?;
         }
         Ok(Self { folder: Arc::new(folder), staged: Arc::default() })
     }
 
-    /// Copies the tree below `tree` into the store, without a `.git` at its top, and returns its address. The same tree
+    /// Copies the tree below `folder` into the store, without a `.git` at its top, and returns its address. The same tree
     /// has the same address and is stored once. Links that lead out of the tree, and what is no file, are errors.
-    pub async fn release_store(&self, tree: impl Into<PathBuf>) -> Result<Digest, Error> {
-        let tree = tree.into();
+    pub async fn release_store(&self, folder: impl Into<PathBuf>) -> Result<Digest, Error> {
+        let tree_folder = folder.into();
         let staged = self.folder.join("staging").join(self.staged.fetch_add(1, Ordering::Relaxed).to_string());
         let folder = Arc::clone(&self.folder);
         blocking(move || {
-            let result = store(&tree, &staged, &folder);
+            let result = store(&tree_folder, &staged, &folder);
             if result.is_err() {
                 // The first error is the one to tell; the next start removes what stays.
-                let _ = remove_tree(&staged);
+                let _ = tree::remove(&staged);
             }
             result
         })
@@ -75,21 +75,21 @@ impl Releases {
         blocking(move || {
             set_mode(&path, 0o755)?;
             std::fs::rename(&path, &staged).at("remove", &path)?;
-            remove_tree(&staged)
+            tree::remove(&staged)
         })
         .await
     }
 }
 
-fn store(tree: &Path, staged: &Path, folder: &Path) -> Result<Digest, Error> {
+fn store(from: &Path, staged: &Path, folder: &Path) -> Result<Digest, Error> {
     let mut copy = Copy { listing: Sha256::default(), entries: 0, bytes: 0, limits: Limits::default() };
     std::fs::create_dir(staged).at("make folder", staged)?;
-    copy.folder(tree, staged, &mut Vec::new())?;
+    copy.folder(from, staged, &mut Vec::new())?;
     let hex = copy.listing.finish_hex();
     let target = folder.join("sha256").join(&hex);
     match std::fs::rename(staged, &target) {
         Ok(()) => set_mode(&target, 0o555)?,
-        Err(_) if target.is_dir() => remove_tree(staged)?,
+        Err(_) if target.is_dir() => tree::remove(staged)?,
         Err(error) => return Err(error).at("store", &target),
     }
     Ok(Digest(format!("sha256:{hex}")))
@@ -189,22 +189,4 @@ fn refused(path: &[Vec<u8>], reason: &'static str) -> Error {
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
     std::fs::set_permissions(path, Permissions::from_mode(mode)).at("set mode of", path)
-}
-
-/// Removes a tree whose folders may be read-only.
-fn remove_tree(path: &Path) -> Result<(), Error> {
-    let mut open = vec![path.to_owned()];
-    while let Some(folder) = open.pop() {
-        if !folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            continue;
-        }
-        set_mode(&folder, 0o755)?;
-        for entry in std::fs::read_dir(&folder).at("read folder", &folder)? {
-            open.push(entry.at("read folder", &folder)?.path());
-        }
-    }
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
-    }
 }

@@ -4,12 +4,23 @@
 //! runs it: a guard process sees to both (see [`guard`]). Nothing that a repository says is run outside of the job's own
 //! shell. Memory does not grow with the trace. Masked values never reach a [`TraceSink`].
 
+mod cache;
+mod collect;
+mod coverage;
+mod dotenv;
 pub mod environment;
 pub mod expand;
 pub mod guard;
+mod job;
+mod mask;
+mod process;
 mod request;
+mod script;
+mod trace;
+mod workspace;
 
 pub use environment::HostEnvironment;
+pub use job::run;
 pub use request::{
     Afterwards, CancelToken, Dependency, GuardCommand, JobReport, JobRequest, Outcome, Report, Source, TraceSink,
 };

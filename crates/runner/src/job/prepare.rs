@@ -1,0 +1,173 @@
+//! What comes before the script: folders, sources, caches, artifacts of earlier jobs.
+
+use serin_model::plan::Variable;
+use serin_objects::archive::{self, Limits};
+use tokio::time::Instant;
+
+use super::{Halt, Job, blocking};
+use crate::cache;
+use crate::environment::Environment;
+use crate::request::{Dependency, JobRequest, Source};
+use crate::workspace::{self, Checkout, Strategy, Workspace};
+
+/// Makes the folders of the run, and the job's environment with the runner's own variables.
+pub(super) async fn folders_and_environment(
+    request: &JobRequest,
+    workspace: &Workspace,
+) -> Result<Environment, String> {
+    let raw = |key: &str, path: &std::path::Path| Variable {
+        raw: true,
+        ..Variable::plain(key, path.to_string_lossy().into_owned())
+    };
+    let mut variables = vec![raw("TMPDIR", &workspace.temporary())];
+    variables.extend(request.variables.iter().cloned());
+    variables.push(raw("CI_BUILDS_DIR", &request.builds_dir));
+    variables.push(raw("CI_PROJECT_DIR", &workspace.project));
+    let strategy = Strategy::parse(strategy_word(&request.variables))?;
+    let (workspace, host) = (workspace.clone(), request.host.clone());
+    blocking(move || {
+        workspace.make(strategy)?;
+        let files = workspace.variables();
+        Environment::new(&host, &variables, &files)
+            .map_err(|error| format!("cannot write file variables to `{}`: {error}", files.display()))
+    })
+    .await?
+}
+
+/// `GIT_STRATEGY`, which is needed before there is a folder for file variables.
+fn strategy_word(variables: &[Variable]) -> Option<&str> {
+    variables.iter().rev().find(|variable| variable.key == "GIT_STRATEGY").map(|variable| variable.value.trim())
+}
+
+impl Job<'_> {
+    pub(super) async fn prepare(&mut self) -> Result<(), Halt> {
+        self.say_executor().await;
+        self.say_environment().await;
+        self.get_sources().await?;
+        self.still_wanted()?;
+        self.restore_caches().await?;
+        self.still_wanted()?;
+        self.unpack_dependencies().await?;
+        self.still_wanted()
+    }
+
+    fn still_wanted(&self) -> Result<(), Halt> {
+        if self.cancel.is_cancelled() {
+            return Err(Halt::Canceled);
+        }
+        if Instant::now() >= self.deadline { Err(Halt::TimedOut) } else { Ok(()) }
+    }
+
+    async fn say_executor(&mut self) {
+        self.trace.section("prepare_executor", "Preparing the \"shell\" executor").await;
+        self.trace.line(&format!("Using Shell ({}) executor...", self.shell.name())).await;
+        if let Some(image) = &self.request.script.image {
+            let name = self.environment.expand(&image.name);
+            self.trace.line(&format!("Image {name} is not used: the shell executor runs on this machine.")).await;
+        }
+        if !self.request.script.services.is_empty() {
+            self.trace.warning("services are not started: the shell executor has no containers").await;
+        }
+        self.trace.section_end("prepare_executor").await;
+    }
+
+    async fn say_environment(&mut self) {
+        self.trace.section("prepare_script", "Preparing environment").await;
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        self.trace.line(&format!("Running on {}...", host.to_string_lossy())).await;
+        self.trace.section_end("prepare_script").await;
+    }
+
+    async fn get_sources(&mut self) -> Result<(), Halt> {
+        self.trace.section("get_sources", "Getting source from Git repository").await;
+        let hooks = self.request.script.pre_get_sources_script.clone();
+        if !hooks.is_empty() {
+            let (deadline, cancel) = (self.deadline, self.cancel.clone());
+            self.shell("pre-get-sources", &hooks, (deadline, &cancel)).await?;
+        }
+        let strategy = Strategy::parse(strategy_word(&self.request.variables)).map_err(Halt::System)?;
+        match strategy {
+            Strategy::Fresh => self.fresh_sources().await?,
+            Strategy::None => self.trace.line("Skipping Git repository setup").await,
+            Strategy::Empty => self.trace.line("Skipping Git repository setup: the folder is empty").await,
+        }
+        self.trace.section_end("get_sources").await;
+        Ok(())
+    }
+
+    async fn fresh_sources(&mut self) -> Result<(), Halt> {
+        match self.request.source.clone() {
+            Source::LocalRepository { git_dir, commit, ref_name } => {
+                let words = format!("Checking out {} as detached HEAD (ref is {ref_name})...", commit.short());
+                self.trace.line(&words).await;
+                let remote = self.environment.get("CI_REPOSITORY_URL").filter(|url| !url.is_empty());
+                let remote = remote.map_or_else(|| git_dir.display().to_string(), str::to_owned);
+                let checkout = Checkout { git_dir, commit, remote, host: self.request.host.clone() };
+                workspace::check_out(&self.workspace, &checkout).await.map_err(Halt::System)
+            }
+            Source::WorkingTree { folder } => {
+                self.trace.line(&format!("Copying the work tree {}...", folder.display())).await;
+                let copied = workspace::copy_work_tree(&self.workspace, &folder, &self.request.host).await;
+                copied.map(drop).map_err(Halt::System)
+            }
+            Source::None => {
+                self.trace.line("The job has no repository").await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn restore_caches(&mut self) -> Result<(), Halt> {
+        let Some(folder) = self.request.caches_dir.clone() else { return Ok(()) };
+        if self.request.script.caches.is_empty() {
+            return Ok(());
+        }
+        self.trace.section("restore_cache", "Restoring cache").await;
+        for cache in self.request.script.caches.clone() {
+            let resolved = cache::resolve(&cache, &self.workspace.project, |text| self.environment.expand(text));
+            let resolved = match resolved {
+                Ok(resolved) if resolved.policy.pulls() => resolved,
+                Ok(_) => continue,
+                Err(message) => {
+                    self.trace.warning(&message).await;
+                    continue;
+                }
+            };
+            let (folder, project) = (folder.clone(), self.workspace.project.clone());
+            self.trace.line(&format!("Checking cache for {}...", resolved.key)).await;
+            match blocking(move || cache::restore(&folder, &resolved, &project)).await.flatten() {
+                Ok(Some(key)) => self.trace.line(&format!("Successfully extracted cache {key}")).await,
+                Ok(None) => self.trace.line("There is no such cache yet").await,
+                Err(message) => self.trace.warning(&format!("the cache could not be extracted: {message}")).await,
+            }
+        }
+        self.trace.section_end("restore_cache").await;
+        Ok(())
+    }
+
+    async fn unpack_dependencies(&mut self) -> Result<(), Halt> {
+        if self.request.dependencies.is_empty() {
+            return Ok(());
+        }
+        self.trace.section("download_artifacts", "Downloading artifacts").await;
+        for Dependency { job_id, name, archive } in self.request.dependencies.clone() {
+            self.trace.line(&format!("Downloading artifacts for {name} ({job_id})...")).await;
+            if !archive.is_file() {
+                let message = format!("the artifacts of `{name}` ({job_id}) are gone; run that job again");
+                return Err(Halt::MissingDependency(message));
+            }
+            let project = self.workspace.project.clone();
+            let unpacked = blocking(move || archive::unpack(&archive, &project, Limits::default())).await;
+            match unpacked.map_err(Halt::System)? {
+                Ok(unpacked) => {
+                    for link in &unpacked.left_out {
+                        self.trace.warning(&format!("{link}: left out, a link that leads out of the project")).await;
+                    }
+                }
+                Err(error) => return Err(Halt::System(format!("the artifacts of `{name}` ({job_id}): {error}"))),
+            }
+        }
+        self.trace.section_end("download_artifacts").await;
+        Ok(())
+    }
+}
