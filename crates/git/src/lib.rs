@@ -32,6 +32,7 @@ pub use name::{REF_NAME_BYTES_MAX, valid_ref_name};
 pub use reference::{Expected, RefUpdate, Update};
 pub use repository::Repository;
 pub use transport::{
-    Push, ReceivePolicy, Received, RefCommand, RefOutcome, Refusal, Response, Service, read_push, rejection,
+    Pack, Push, ReceivePolicy, Received, RefCommand, RefOutcome, Refusal, Response, Service, drain, read_push,
+    rejection,
 };
 pub use tree::{EntryKind, TreeEntry};

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 
 use super::{
     packet::{self, BAND_DATA, FLUSH, Packet},
     push::Push,
     report::{Refusal, write_messages},
     serve::Service,
+    spool::drain,
 };
 use crate::{
     command::{Process, read_capped, read_head},
@@ -21,9 +22,6 @@ const NAME: &str = "receive-pack";
 const PUSH_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// The longest answer of `git receive-pack`: a report line per ref, and progress.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
-
-/// How much of a request that `git` gave up on is read all the same.
-const DRAIN_BYTES_MAX: u64 = 256 << 20;
 
 /// Faults that old, honest histories hold and that harm nobody; every other one refuses the pack.
 const FORGIVEN: [&str; 3] = ["badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode"];
@@ -120,8 +118,8 @@ async fn exchange(process: &mut Process, push: &Push, mut rest: impl AsyncRead +
         // Closes the pipe: a pack cut short makes `git` give up, and nothing of it is kept.
         drop(stdin);
         // What `git` did not want is read all the same, so that the client comes to read its answer.
-        let drained = tokio::io::copy(&mut rest.take(DRAIN_BYTES_MAX), &mut tokio::io::sink()).await;
-        fed.and(drained.map(drop))
+        drain(&mut rest).await;
+        fed
     };
     let (fed, answer, complaint) =
         tokio::join!(feeding, read_capped(NAME, stdout, ANSWER_BYTES_MAX), read_head(stderr));

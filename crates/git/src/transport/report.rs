@@ -18,7 +18,8 @@ pub struct Refusal {
 }
 
 /// The answer to a push of which nothing is accepted: each refused ref with its reason, every other one as held back
-/// because of them. `messages` appear as `remote: …` lines. The caller still has to read the rest of the request's body.
+/// because of them. `messages` appear as `remote: …` lines. Before it is sent,
+/// [`drain`](super::drain) the rest of the request's body.
 #[must_use]
 pub fn rejection(push: &Push, refusals: &[Refusal], messages: &[String]) -> Vec<u8> {
     let mut report = Vec::new();

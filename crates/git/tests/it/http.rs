@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use serin_git::{Push, ReceivePolicy, RefOutcome, Refusal, Repository, Service, read_push, rejection};
+use serin_git::{Push, ReceivePolicy, RefOutcome, Refusal, Repository, Service, drain, read_push, rejection};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     net::{
@@ -78,10 +78,11 @@ async fn receive(repository: &Repository, rules: &Rules, body: &mut Pin<Box<dyn 
     refusals.extend(rules.refusals.clone());
     refusals.retain(|refusal| push.commands.iter().any(|command| command.name == refusal.name));
     if !refusals.is_empty() {
-        tokio::io::copy(body, &mut tokio::io::sink()).await.unwrap();
+        drain(body).await;
         return rejection(&push, &refusals, &rules.messages);
     }
-    let received = repository.receive(&push, body, &rules.policy).await.unwrap();
+    let pack = repository.spool(body, u64::MAX).await.unwrap();
+    let received = repository.receive(&push, pack, &rules.policy).await.unwrap();
     rules.outcomes.lock().unwrap().extend(received.outcomes.clone());
     received.finish(&rules.messages)
 }

@@ -183,3 +183,19 @@ async fn a_pack_cut_short_leaves_nothing() {
     assert!(received.outcomes[0].refused.is_some());
     assert_eq!(world.repository.refs().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn a_pack_is_set_aside_whole_or_refused() {
+    let world = World::new().await;
+    for length in [0, 1, 1 << 20, (1 << 20) + 1, 5 << 20] {
+        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let mut pack = world.repository.spool(bytes.as_slice(), 5 << 20).await.unwrap();
+        let mut read = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut pack, &mut read).await.unwrap();
+        assert!(read == bytes, "{length}");
+        let over = world.repository.spool(bytes.as_slice(), (length as u64).saturating_sub(1)).await;
+        assert_eq!(over.is_err(), length > 0, "{length}");
+    }
+    let left = std::fs::read_dir(world.repository.path()).unwrap().flatten();
+    assert!(!left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("incoming")));
+}
