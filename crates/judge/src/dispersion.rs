@@ -115,6 +115,6 @@ impl Dispersion {
         let floor = if prior.thinning { (1.0 - self.events / self.exposure.max(1e-9)).max(0.3) } else { 1.0 };
         let weight = (self.expected / 20.0).min(1.0) * self.freedom;
         let shrunk = (prior.weight * prior.value + weight * raw) / (prior.weight + weight);
-        (shrunk * (1.0 + (2.0 / freedom.max(2.0)).sqrt())).max(floor)
+        (shrunk * (1.0 + 0.5 * (2.0 / freedom.max(2.0)).sqrt())).max(floor)
     }
 }

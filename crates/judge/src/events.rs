@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
+use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
 use crate::intake::{BUCKETS, Cell, Row, SCALE_MAX};
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
@@ -23,8 +24,9 @@ const WITHIN_SCALE: f64 = 0.4;
 const QUANTILE_EVENTS_MIN: f64 = 12.0;
 /// Baseline events from which on absolute margins are read as ratios.
 const RATIO_EVENTS_MIN: f64 = 30.0;
-/// Normal quantiles of the bounds on the baseline's rate.
-const RATE_BOUND_Z: f64 = 2.5758;
+/// Normal quantiles of the sure bounds on the baseline's rate.
+const RATE_LOW_Z: f64 = 1.96;
+const RATE_HIGH_Z: f64 = 2.5758;
 
 /// Evidence of one test, in natural logarithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -66,13 +68,35 @@ impl Frame {
     }
 }
 
-/// Boundaries in log ratio for the three tests.
+/// Boundaries in log ratio, and the priors around them.
 #[derive(Clone, Debug)]
 struct Tests {
+    worse_at: f64,
+    within_at: f64,
     worse: Priors,
     within: Priors,
     early: Priors,
-    around_one: (Priors, Priors),
+    above_one: Priors,
+    below_one: Priors,
+}
+
+/// Dated tests of both nulls.
+#[derive(Clone, Debug)]
+struct Dates {
+    worse: Deadlines,
+    within: Deadlines,
+    within_rate: Deadlines,
+}
+
+/// What one test may cost, and for how long it runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stakes {
+    /// Its share of the false alarms.
+    pub alpha: f64,
+    /// Wrong passes.
+    pub beta: f64,
+    /// Ticks after the warm-up.
+    pub looks: f64,
 }
 
 /// Where the slow requests of a histogram begin, in buckets.
@@ -109,6 +133,9 @@ pub(crate) struct Events {
     dispersion: f64,
     history_rate: (f64, f64),
     tests: Option<Box<Tests>>,
+    dates: Dates,
+    evidence: Evidence,
+    looks: f64,
     main: RateRatio,
     main_within: RateRatio,
     early: RateRatio,
@@ -117,8 +144,19 @@ pub(crate) struct Events {
 
 type Buckets = Vec<f64>;
 
+/// Bounds of the old version's rate.
+#[derive(Clone, Copy, Debug)]
+struct RateBounds {
+    /// Events behind it, in independent ones.
+    events: f64,
+    /// One deviation down and up.
+    likely: (f64, f64),
+    /// Bounds that hold nearly always.
+    sure: (f64, f64),
+}
+
 impl Events {
-    pub(crate) fn new(config: &Config, index: usize, quantile: Option<f64>) -> Self {
+    pub(crate) fn new(config: &Config, index: usize, quantile: Option<f64>, stakes: Stakes) -> Self {
         let metric = &config.metrics[index];
         let frame = Frame::new(config);
         let exposure = match &metric.kind {
@@ -152,6 +190,13 @@ impl Events {
             dispersion: 2.0,
             history_rate: (0.0, 0.0),
             tests: None,
+            dates: Dates {
+                worse: Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks),
+                within: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
+                within_rate: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
+            },
+            evidence: Evidence::default(),
+            looks: 0.0,
             main: RateRatio::new(),
             main_within: RateRatio::new(),
             early: RateRatio::new(),
@@ -246,6 +291,11 @@ impl Events {
         let old: Vec<_> = cells.iter().enumerate().map(|(i, c)| if i < canaries { (0.0, 0.0) } else { *c }).collect();
         if self.now.push(&old) {
             self.refit();
+            self.tests = Some(Box::new(self.boundaries()));
+        }
+        if row.tick >= self.frame.warmup {
+            self.looks += 1.0;
+            self.weigh((row.tick - self.frame.warmup + 1) as f64);
         }
     }
 
@@ -300,9 +350,9 @@ impl Events {
 
     fn prior(&self) -> Prior {
         if self.quantile.is_some() {
-            Prior { value: 1.5, weight: 5.0, thinning: true }
+            Prior { value: 1.2, weight: 4.0, thinning: true }
         } else {
-            Prior { value: 2.0, weight: 10.0, thinning: false }
+            Prior { value: 2.0, weight: 4.0, thinning: false }
         }
     }
 
@@ -341,46 +391,83 @@ impl Events {
     }
 
     fn boundaries(&self) -> Tests {
-        let (worse, within) = if self.cut.is_some() { (0.0, 0.0) } else { (self.ok.rel.ln_1p(), self.bad.rel.ln_1p()) };
+        let (mut worse_at, mut within_at) = (0.0, 0.0);
+        if self.cut.is_none() {
+            let rate = self.rate_bounds().filter(|r| r.events >= RATIO_EVENTS_MIN);
+            let or = |rel: f64, abs: Option<f64>, rate: Option<f64>| match (abs, rate) {
+                (Some(abs), Some(rate)) if rate > 0.0 => rel.max(abs / rate).ln_1p(),
+                _ => rel.ln_1p(),
+            };
+            worse_at = or(self.ok.rel, self.ok.abs, rate.map(|r| r.likely.0));
+            within_at = or(self.bad.rel, self.bad.abs, rate.map(|r| r.likely.1));
+        }
         let early = (2.0 * self.bad.rel.ln_1p()).max(4.0_f64.ln());
         let prior = |at: f64, side: Side, scale: f64| Priors::new(at, self.spread, side, scale);
         Tests {
-            worse: prior(worse, Side::Above, WORSE_SCALE),
-            within: prior(within, Side::Below, WITHIN_SCALE),
+            worse_at,
+            within_at,
+            worse: prior(worse_at, Side::Above, WORSE_SCALE),
+            within: prior(within_at, Side::Below, WITHIN_SCALE),
             early: prior(early, Side::Above, WORSE_SCALE),
-            around_one: (prior(0.0, Side::Above, WORSE_SCALE), prior(0.0, Side::Below, WORSE_SCALE)),
+            above_one: prior(0.0, Side::Above, WORSE_SCALE),
+            below_one: prior(0.0, Side::Below, WORSE_SCALE),
         }
     }
 
-    /// Bounds of the old version's rate: lower and upper.
-    fn rate_bounds(&self) -> Option<(f64, f64)> {
-        let events = self.history_rate.0 + self.main.total.baseline_events + self.early.total.baseline_events;
-        let exposure = self.history_rate.1 + self.main.total.baseline_exposure + self.early.total.baseline_exposure;
+    /// Bounds of the old version's rate, over history and now.
+    fn rate_bounds(&self) -> Option<RateBounds> {
+        let of = |r: &RateRatio| (r.total.baseline_events, r.total.baseline_exposure);
+        let (events, exposure) = sum(&[self.history_rate, of(&self.main), of(&self.early)]);
         let phi = self.dispersion;
-        (exposure > 0.0).then(|| {
-            (
-                gamma_quantile(-1.96, events / phi) * phi / exposure,
-                gamma_quantile(RATE_BOUND_Z, events / phi + 1.0) * phi / exposure,
-            )
+        let bound = |z: f64, more: f64| gamma_quantile(z, events / phi + more) * phi / exposure;
+        (exposure > 0.0).then(|| RateBounds {
+            events: events / phi,
+            likely: (bound(-1.0, 0.0), bound(1.0, 1.0)),
+            sure: (bound(-RATE_LOW_Z, 0.0), bound(RATE_HIGH_Z, 1.0)),
         })
+    }
+
+    /// Weighs the evidence after the warm-up.
+    fn weigh(&mut self, elapsed: f64) {
+        let Some(tests) = &self.tests else { return };
+        let (phi, spread) = (self.dispersion, self.spread);
+        let within_counts = if self.cut.is_some() { &self.main_within } else { &self.main };
+        let mut worse = self.main.log_evalue(&tests.worse, phi);
+        let mut worse_z = self.main.signed_root(tests.worse_at, spread, phi, Side::Above);
+        let within = within_counts.log_evalue(&tests.within, phi);
+        let within_z = within_counts.signed_root(tests.within_at, spread, phi, Side::Below);
+        let mut within_rate = None;
+        if let Some(rate) = self.rate_bounds().filter(|r| r.events < RATIO_EVENTS_MIN) {
+            if let Some(abs) = self.ok.abs {
+                let limit = rate.sure.1 + abs;
+                worse = worse.min(self.main.log_evalue_of_rate(&tests.above_one, limit, phi));
+                worse_z = worse_z.min(self.main.signed_root_of_rate(limit, spread, phi, Side::Above));
+            }
+            if let Some(abs) = self.bad.abs {
+                let limit = rate.sure.0 + abs;
+                let z = self.main.signed_root_of_rate(limit, spread, phi, Side::Below);
+                within_rate = Some((self.main.log_evalue_of_rate(&tests.below_one, limit, phi), z));
+            }
+        }
+        let standing = |counts: &RateRatio, at: f64, z: f64| {
+            let falling = counts.count_variance(at, phi);
+            let informed = counts.total.canary_exposure > 0.0;
+            informed.then_some(Standing { z, fixed: spread * spread, falling, looks: self.looks })
+        };
+        let worse_standing = standing(&self.main, tests.worse_at, worse_z);
+        let within_standing = standing(within_counts, tests.within_at, within_z);
+        let rate_standing = within_rate.and_then(|r| standing(&self.main, 0.0, r.1));
+        self.evidence.worse = self.dates.worse.log_evalue(worse, worse_standing, elapsed);
+        self.evidence.within = self.dates.within.log_evalue(within, within_standing, elapsed);
+        if let Some((mixture, _)) = within_rate {
+            let absolute = self.dates.within_rate.log_evalue(mixture, rate_standing, elapsed);
+            self.evidence.within = log_add_exp(self.evidence.within, absolute) - LOG_TWO;
+        }
     }
 
     /// Evidence after the warm-up.
     pub(crate) fn evidence(&self) -> Evidence {
-        let Some(tests) = &self.tests else { return Evidence::default() };
-        let mut worse = self.main.log_evalue(&tests.worse, self.dispersion);
-        let within_counts = if self.cut.is_some() { &self.main_within } else { &self.main };
-        let mut within = within_counts.log_evalue(&tests.within, self.dispersion);
-        if let Some((low, high)) = self.rate_bounds() {
-            if let Some(abs) = self.ok.abs {
-                worse = worse.min(self.main.log_evalue_of_rate(&tests.around_one.0, high + abs, self.dispersion));
-            }
-            if let Some(abs) = self.bad.abs {
-                let absolute = self.main.log_evalue_of_rate(&tests.around_one.1, low + abs, self.dispersion);
-                within = log_add_exp(within, absolute) - LOG_TWO;
-            }
-        }
-        Evidence { worse, within }
+        self.evidence
     }
 
     /// Evidence during the warm-up, against far wider margins.
@@ -388,8 +475,9 @@ impl Events {
         let Some(tests) = &self.tests else { return 0.0 };
         let ratio = self.early.log_evalue(&tests.early, self.dispersion);
         match (self.bad.abs, self.rate_bounds()) {
-            (Some(abs), Some((_, high))) => {
-                ratio.min(self.early.log_evalue_of_rate(&tests.around_one.0, high + 2.0 * abs, self.dispersion))
+            (Some(abs), Some(rate)) => {
+                let limit = rate.sure.1 + 2.0 * abs;
+                ratio.min(self.early.log_evalue_of_rate(&tests.above_one, limit, self.dispersion))
             }
             _ => ratio,
         }

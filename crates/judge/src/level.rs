@@ -3,7 +3,8 @@
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role, SlopeMargin};
-use crate::events::{Evidence, Frame, RESTART_SPREAD};
+use crate::deadline::{self, Deadlines, Standing, normal_equivalent};
+use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
 use crate::intake::Row;
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
 use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, log_t_evalue, mean, variance};
@@ -19,6 +20,8 @@ const DRIFT: f64 = 0.01;
 const DRIFT_WEIGHT: f64 = 3.0;
 /// Prior deviation of the level between nodes that have no past.
 const LEVEL_SPREAD: f64 = 0.05;
+/// Scattered blocks without which no outlier is told.
+const SCATTER_MIN: usize = 12;
 /// Prior deviation of a node's growth, in parts a minute.
 const SLOPE_DRIFT: f64 = 0.0002;
 
@@ -91,6 +94,26 @@ pub(crate) struct Level {
     before: Option<Observation>,
     load_sum: (f64, f64),
     samples: u64,
+    dates: Dates,
+    growth_dates: Dates,
+    evidence: Evidence,
+    growth_evidence: Evidence,
+}
+
+/// Dated tests of every null of a level.
+#[derive(Clone, Debug)]
+struct Dates {
+    up: Deadlines,
+    down: Deadlines,
+    within: Deadlines,
+}
+
+impl Dates {
+    fn new(stakes: Stakes) -> Self {
+        let worse = Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks);
+        let within = Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks);
+        Self { up: worse.clone(), down: worse, within }
+    }
 }
 
 /// Estimate of the effect with its two variances: of time and of nodes.
@@ -98,6 +121,8 @@ pub(crate) struct Level {
 struct Estimate {
     effect: f64,
     time: f64,
+    /// Part of `time` that the past contributes and that no longer falls.
+    time_past: f64,
     time_freedom: f64,
     node: f64,
     node_freedom: f64,
@@ -118,10 +143,15 @@ impl Estimate {
     fn evalue(&self, distance: f64, spread: f64) -> f64 {
         log_t_evalue(distance, self.variance(), self.freedom(), spread)
     }
+
+    fn standing(&self, distance: f64, looks: f64) -> Standing {
+        let z = normal_equivalent(distance / self.variance().sqrt(), self.freedom());
+        Standing { z, fixed: self.node + self.time_past, falling: self.time - self.time_past, looks }
+    }
 }
 
 impl Level {
-    pub(crate) fn new(config: &Config, index: usize) -> Self {
+    pub(crate) fn new(config: &Config, index: usize, stakes: Stakes) -> Self {
         let metric = &config.metrics[index];
         let (load, slope) = match &metric.kind {
             Kind::Gauge { load, slope } => (load.as_deref(), *slope),
@@ -147,6 +177,10 @@ impl Level {
             before: None,
             load_sum: (0.0, 0.0),
             samples: 0,
+            dates: Dates::new(stakes),
+            growth_dates: Dates::new(stakes),
+            evidence: Evidence::default(),
+            growth_evidence: Evidence::default(),
         }
     }
 
@@ -161,12 +195,12 @@ impl Level {
         self.historic += 1;
     }
 
-    /// Takes a tick of the canary's time; true if that completes a block.
-    pub(crate) fn push(&mut self, row: &Row) -> bool {
+    /// Takes a tick of the canary's time.
+    pub(crate) fn push(&mut self, row: &Row) {
         let tick = self.observation(row);
         if row.tick < self.frame.warmup || (self.model.is_none() && !self.prepare()) {
             self.learn_from_baseline(tick);
-            return false;
+            return;
         }
         for load in tick.load[..tick.load.len().min(self.frame.canaries)].iter().flatten() {
             self.load_sum = (self.load_sum.0 + load, self.load_sum.1 + 1.0);
@@ -174,7 +208,7 @@ impl Level {
         self.samples += tick.level[..self.frame.canaries].iter().flatten().count() as u64;
         self.buffer.push(tick);
         if self.buffer.len() < self.frame.level_block {
-            return false;
+            return;
         }
         let ticks = std::mem::take(&mut self.buffer);
         if let Some(model) = &self.model {
@@ -182,7 +216,7 @@ impl Level {
             self.now.push(block);
         }
         self.before = ticks.last().cloned();
-        true
+        self.weigh((row.tick - self.frame.warmup + 1) as f64);
     }
 
     /// With little history, the old nodes' first ticks beside the canary serve as one.
@@ -210,8 +244,10 @@ impl Level {
 
     fn estimate(&self) -> Option<Estimate> {
         let model = self.model.as_ref()?;
-        let now = Difference::new(&self.now.blocks, self.frame.canaries)?;
-        let past = Difference::new(&self.past.blocks, self.frame.canaries);
+        let cut = self.cut();
+        let shorter = (self.now.merged.max(1) as f64).sqrt();
+        let now = Difference::new(&self.now.blocks, self.frame.canaries, cut / shorter)?;
+        let past = Difference::new(&self.past.blocks, self.frame.canaries, cut);
         let nodes = self.node_effects();
         let inflation = self.inflation(&now, past.as_ref());
         let (squares, freedom) = [Some(&now), past.as_ref()]
@@ -232,10 +268,21 @@ impl Level {
         Some(Estimate {
             effect: now.effect - reference,
             time: per_block * inflation * (count(&now) + past.as_ref().map_or(0.0, count)),
+            time_past: per_block * inflation * past.as_ref().map_or(0.0, count),
             time_freedom: freedom / inflation,
             node: node + self.extrapolation(model),
             node_freedom: b + 2.0,
         })
+    }
+
+    /// Where a block of one node counts as an outlier, from the scatter in the past.
+    fn cut(&self) -> f64 {
+        let scatter = deviations(&self.past.blocks, 0, self.frame.nodes);
+        let sizes: Vec<f64> = scatter.into_iter().flatten().filter(|v| *v != 0.0).map(f64::abs).collect();
+        match (sizes.len() >= SCATTER_MIN, median(sizes)) {
+            (true, Some(typical)) if typical > 0.0 => HUBER * 1.4826 * typical,
+            _ => f64::INFINITY,
+        }
     }
 
     /// Variance that comes from using the load slope away from the loads it was fitted on.
@@ -282,20 +329,45 @@ impl Level {
         (1.0 + r) / (1.0 - r)
     }
 
-    /// Evidence on the level.
-    pub(crate) fn evidence(&self) -> Evidence {
-        let Some(e) = self.estimate() else { return Evidence::default() };
-        let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
-        let worse = |sign: f64| e.evalue(sign * e.effect - ok, 1.5 * (bad - ok));
-        let within = |sign: f64| e.evalue(bad - sign * e.effect, bad);
-        match self.direction {
-            Direction::Up => Evidence { worse: worse(1.0), within: within(1.0) },
-            Direction::Down => Evidence { worse: worse(-1.0), within: within(-1.0) },
-            Direction::Both => Evidence {
-                worse: log_add_exp(worse(1.0), worse(-1.0)) - LOG_TWO,
-                within: within(1.0).min(within(-1.0)),
-            },
+    /// Weighs level and growth after a block.
+    fn weigh(&mut self, elapsed: f64) {
+        if let Some(e) = self.estimate() {
+            let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
+            let blocks = (self.now.blocks.len() * self.now.merged.max(1) * self.frame.level_block) as f64;
+            let worse = |sign: f64| {
+                (e.evalue(sign * e.effect - ok, 1.5 * (bad - ok)), e.standing(sign * e.effect - ok, blocks))
+            };
+            let within = |sign: f64| (e.evalue(bad - sign * e.effect, bad), e.standing(bad - sign * e.effect, blocks));
+            let dates = &mut self.dates;
+            let mut up = || dates.up.log_evalue(worse(1.0).0, Some(worse(1.0).1), elapsed);
+            let mut down = || dates.down.log_evalue(worse(-1.0).0, Some(worse(-1.0).1), elapsed);
+            self.evidence.worse = match self.direction {
+                Direction::Up => up(),
+                Direction::Down => down(),
+                Direction::Both => log_add_exp(up(), down()) - LOG_TWO,
+            };
+            let nearest = match self.direction {
+                Direction::Up => 1.0,
+                Direction::Down => -1.0,
+                Direction::Both => e.effect.signum(),
+            };
+            let (mixture, standing) = within(nearest);
+            self.evidence.within = dates.within.log_evalue(mixture, Some(standing), elapsed);
         }
+        self.weigh_growth(elapsed);
+    }
+
+    fn weigh_growth(&mut self, elapsed: f64) {
+        let (Some(margin), Some((e, above))) = (self.slope, self.growth()) else { return };
+        let mixture = if above { e.evalue(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok)) } else { 0.0 };
+        self.growth_evidence.worse = mixture;
+        self.growth_evidence.within = e.evalue(margin.bad - e.effect, margin.bad);
+        let _ = (elapsed, &self.growth_dates);
+    }
+
+    /// Evidence on the level, and on its growth if that is judged.
+    pub(crate) fn evidence(&self) -> (Evidence, Option<Evidence>) {
+        (self.evidence, self.slope.map(|_| self.growth_evidence))
     }
 
     /// Figures on the level.
@@ -354,6 +426,7 @@ impl Level {
         let estimate = Estimate {
             effect: line.slope,
             time: per_block * inflation / line.sxx,
+            time_past: 0.0,
             time_freedom: freedom / inflation,
             node: drift * (1.0 / canaries as f64 + 1.0 / b),
             node_freedom: b + 2.0,
@@ -372,15 +445,6 @@ impl Level {
         }
         let r = (lagged / square.max(1e-300) + 1.0 / past.max(2) as f64).clamp(0.0, 0.8);
         (1.0 + r) / (1.0 - r)
-    }
-
-    /// Evidence on the growth.
-    pub(crate) fn growth_evidence(&self) -> Evidence {
-        let (Some(margin), Some((e, above))) = (self.slope, self.growth()) else { return Evidence::default() };
-        Evidence {
-            worse: if above { e.evalue(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok)) } else { 0.0 },
-            within: e.evalue(margin.bad - e.effect, margin.bad),
-        }
     }
 
     /// Figures on the growth.
@@ -430,35 +494,50 @@ struct Difference {
 }
 
 impl Difference {
-    fn new(blocks: &[Vec<Score>], canaries: usize) -> Option<Self> {
-        let side = |b: &[Score]| b.iter().fold((0.0, 0.0), |s, x| (s.0 + x.sum, s.1 + x.weight));
-        let pairs: Vec<_> = blocks
+    /// `cut` is where Huber's weights begin, in deviation of a block of one node.
+    fn new(blocks: &[Vec<Score>], canaries: usize, cut: f64) -> Option<Self> {
+        let used: Vec<&Vec<Score>> = blocks
             .iter()
-            .map(|b| (side(&b[..canaries]), side(&b[canaries..])))
-            .filter(|(c, b)| c.1 > 0.0 && b.1 > 0.0)
+            .filter(|b| b[..canaries].iter().any(|s| s.weight > 0.0) && b[canaries..].iter().any(|s| s.weight > 0.0))
             .collect();
-        if pairs.len() < 2 {
+        if used.len() < 2 {
             return None;
         }
-        let n = pairs.len() as f64;
-        let total = pairs
-            .iter()
-            .fold(((0.0, 0.0), (0.0, 0.0)), |s, p| ((s.0.0 + p.0.0, s.0.1 + p.0.1), (s.1.0 + p.1.0, s.1.1 + p.1.1)));
-        let (c, b) = (total.0.0 / total.0.1, total.1.0 / total.1.1);
-        let influence = pairs
-            .iter()
-            .map(|(canary, old)| {
-                (canary.0 - c * canary.1) / (total.0.1 / n) / (1.0 + c).max(0.05)
-                    - (old.0 - b * old.1) / (total.1.1 / n) / (1.0 + b).max(0.05)
-            })
-            .collect();
-        let log = |v: f64| (1.0 + v).max(1e-3).ln();
-        Some(Self { effect: log(c) - log(b), influence })
+        let nodes = used[0].len();
+        let (canary, mut influence) = side(&used, 0..canaries, cut)?;
+        let (old, others) = side(&used, canaries..nodes, cut)?;
+        influence.iter_mut().zip(others).for_each(|(a, b)| *a -= b);
+        Some(Self { effect: canary - old, influence })
     }
 
     fn squares(&self) -> f64 {
         self.influence.iter().map(|u| u * u).sum()
     }
+}
+
+/// Huber's location of one side's log deviation, and what each block moves it by.
+fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Option<(f64, Vec<f64>)> {
+    let points = || blocks.iter().flat_map(|b| &b[nodes.clone()]).filter(|s| s.weight > 0.0);
+    let mut centre = median(points().map(|s| s.sum / s.weight).collect())?;
+    for _ in 0..8 {
+        let (top, bottom) = points().fold((0.0, 0.0), |t, s| {
+            let y = s.sum / s.weight;
+            let w = s.weight * (cut / (y - centre).abs().max(1e-300)).min(1.0);
+            (t.0 + w * y, t.1 + w)
+        });
+        centre = top / bottom;
+    }
+    let inside: f64 = points().filter(|s| (s.sum / s.weight - centre).abs() <= cut).map(|s| s.weight).sum();
+    let half: f64 = 0.5 * points().map(|s| s.weight).sum::<f64>();
+    let scale = blocks.len() as f64 / inside.max(half) / (1.0 + centre).max(0.05);
+    let influence = blocks
+        .iter()
+        .map(|b| {
+            let used = b[nodes.clone()].iter().filter(|s| s.weight > 0.0);
+            used.map(|s| s.weight * (s.sum / s.weight - centre).clamp(-cut, cut)).sum::<f64>() * scale
+        })
+        .collect();
+    Some(((1.0 + centre).max(1e-3).ln(), influence))
 }
 
 /// Deviations of a node's block means from its own and the block's mean.

@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod config;
+mod deadline;
 pub mod defaults;
 mod dispersion;
 mod events;

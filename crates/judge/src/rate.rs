@@ -3,7 +3,7 @@
 //! Given that an event happened, it is the canary's with a probability that depends on the ratio and the exposures alone:
 //! the arrival rate cancels, and with it the daily load and incidents on both sides.
 
-use crate::numeric::log_sum_exp;
+use crate::numeric::{log_sum_exp, log_twice_normal_cdf};
 
 /// Lowest logarithm of the rate ratio on the grid.
 const LOG_RATIO_MIN: f64 = -5.0;
@@ -41,7 +41,7 @@ pub(crate) enum Side {
 }
 
 /// Log priors over the grid: the null is a normal around the boundary (a random node effect), the alternative is the
-/// null moved by an exponential amount.
+/// null moved by an exponential amount (an exponentially modified normal).
 #[derive(Clone, Debug)]
 pub(crate) struct Priors {
     null: Vec<f64>,
@@ -51,20 +51,11 @@ pub(crate) struct Priors {
 impl Priors {
     pub(crate) fn new(boundary: f64, spread: f64, side: Side, scale: f64) -> Self {
         let spread = spread.max(SPREAD_MIN);
-        let normal = |z: f64| -0.5 * (z / spread).powi(2);
-        let null = normalised((0..POINTS).map(|j| normal(log_ratio(j) - boundary)).collect());
-        let steps = (8.0 * scale / STEP) as usize;
-        let alternative = normalised(
-            (0..POINTS)
-                .map(|j| {
-                    log_sum_exp((0..steps).map(|s| {
-                        let size = STEP * (0.5 + s as f64);
-                        let shift = if side == Side::Above { size } else { -size };
-                        normal(log_ratio(j) - boundary - shift) - size / scale
-                    }))
-                })
-                .collect(),
-        );
+        let sign = if side == Side::Above { 1.0 } else { -1.0 };
+        let away = |j: usize| sign * (log_ratio(j) - boundary);
+        let null = normalised((0..POINTS).map(|j| -0.5 * (away(j) / spread).powi(2)).collect());
+        let moved = |z: f64| -z / scale + log_twice_normal_cdf(z / spread - spread / scale);
+        let alternative = normalised((0..POINTS).map(|j| moved(away(j))).collect());
         Self { null, alternative }
     }
 }
@@ -141,6 +132,25 @@ impl RateRatio {
         with(&priors.alternative) - with(&priors.null)
     }
 
+    /// Signed root of the likelihood ratio at the boundary, the node effect profiled out: standard normal there.
+    pub(crate) fn signed_root(&self, boundary: f64, spread: f64, dispersion: f64, side: Side) -> f64 {
+        signed_root(|j| self.likelihood[j] / dispersion, (boundary, spread), side)
+    }
+
+    /// The same against "the canary's rate is `rate`".
+    pub(crate) fn signed_root_of_rate(&self, rate: f64, spread: f64, dispersion: f64, side: Side) -> f64 {
+        let (events, expected) = (self.total.canary_events, rate * self.total.canary_exposure);
+        signed_root(|j| (events * log_ratio(j) - expected * log_ratio(j).exp()) / dispersion, (0.0, spread), side)
+    }
+
+    /// Variance of the log ratio at the boundary from the counts alone.
+    pub(crate) fn count_variance(&self, boundary: f64, dispersion: f64) -> f64 {
+        let t = &self.total;
+        let events = (t.canary_events + t.baseline_events).max(0.5);
+        let odds = boundary.exp() * t.canary_exposure / t.baseline_exposure.max(1e-9);
+        dispersion * (1.0 + odds).powi(2) / (events * odds.max(1e-9))
+    }
+
     /// Log ratios between which the likelihood, flattened by `dispersion` and the node spread, does not fall by more
     /// than `log_threshold` below its top; with the log ratio of the top.
     pub(crate) fn interval(&self, spread: f64, dispersion: f64, log_threshold: f64) -> Option<(f64, f64, f64)> {
@@ -165,6 +175,21 @@ impl RateRatio {
         let high = if last == POINTS - 1 { f64::INFINITY } else { centre + widened(last) };
         Some((low, centre, high))
     }
+}
+
+fn signed_root(likelihood: impl Fn(usize) -> f64, (boundary, spread): (f64, f64), side: Side) -> f64 {
+    let mut top = (0, f64::NEG_INFINITY);
+    let mut null = f64::NEG_INFINITY;
+    for j in 0..POINTS {
+        let l = likelihood(j);
+        if l > top.1 {
+            top = (j, l);
+        }
+        null = null.max(l - 0.5 * ((log_ratio(j) - boundary) / spread.max(SPREAD_MIN)).powi(2));
+    }
+    let root = (2.0 * (top.1 - null).max(0.0)).sqrt();
+    let beyond = (log_ratio(top.0) > boundary) == (side == Side::Above);
+    if beyond { root } else { -root }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! From evidence to a verdict (judge.md (vi)).
 
 use crate::answer::{Answer, MetricReport, Reason, State, Verdict};
-use crate::config::{Config, ConfigError, Kind, Role};
-use crate::events::{Events, Evidence, Frame};
+use crate::config::{Config, ConfigError, Kind, Metric, Role};
+use crate::events::{Events, Evidence, Frame, Stakes};
 use crate::intake::{Cell, Intake, Row};
 use crate::level::Level;
 use crate::numeric::log_sum_exp;
@@ -23,7 +23,6 @@ pub struct Judge {
     intake: Intake,
     events: Vec<Events>,
     levels: Vec<Level>,
-    level_evidence: Vec<(Evidence, Option<Evidence>)>,
     silent: Vec<u32>,
     heard: Vec<Vec<u32>>,
     looked: u32,
@@ -42,15 +41,20 @@ impl Judge {
     /// Makes a judge; errors if the configuration cannot be judged.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
+        let stakes = Stakes {
+            alpha: config.alpha * test_weight(&config),
+            beta: config.beta,
+            looks: f64::from(config.horizon_ticks.saturating_sub(config.warmup_ticks).max(1)),
+        };
         let mut events = Vec::new();
         let mut levels = Vec::new();
         for (i, m) in config.metrics.iter().enumerate().filter(|(_, m)| m.role != Role::Exposure) {
             match &m.kind {
                 Kind::Histogram { quantiles, .. } => {
-                    events.extend(quantiles.iter().map(|q| Events::new(&config, i, Some(*q))));
+                    events.extend(quantiles.iter().map(|q| Events::new(&config, i, Some(*q), stakes)));
                 }
-                Kind::Count { .. } | Kind::Proportion => events.push(Events::new(&config, i, None)),
-                Kind::Gauge { .. } | Kind::Counter { .. } => levels.push(Level::new(&config, i)),
+                Kind::Count { .. } | Kind::Proportion => events.push(Events::new(&config, i, None, stakes)),
+                Kind::Gauge { .. } | Kind::Counter { .. } => levels.push(Level::new(&config, i, stakes)),
             }
         }
         let answer =
@@ -58,7 +62,6 @@ impl Judge {
         Ok(Self {
             frame: Frame::new(&config),
             intake: Intake::new(&config),
-            level_evidence: vec![Default::default(); levels.len()],
             silent: vec![0; config.canary.len()],
             heard: vec![vec![0; config.canary.len()]; config.metrics.len()],
             looked: 0,
@@ -83,11 +86,7 @@ impl Judge {
             return self.answer.clone();
         }
         self.events.iter_mut().for_each(|e| e.push(&row));
-        for (level, evidence) in self.levels.iter_mut().zip(&mut self.level_evidence) {
-            if level.push(&row) {
-                *evidence = (level.evidence(), level.slope.map(|_| level.growth_evidence()));
-            }
-        }
+        self.levels.iter_mut().for_each(|l| l.push(&row));
         self.attend(&row);
         self.answer = self.decide(row.tick);
         self.answer.clone()
@@ -117,10 +116,9 @@ impl Judge {
     }
 
     fn tests(&self, early: bool) -> Vec<Test> {
+        let early_weight = early_weight(&self.config);
         let excused = self.events.iter().filter(|e| e.judged_early()).count();
-        let early_weight = if self.frame.warmup > 0 && excused > 0 { EARLY_WEIGHT } else { 0.0 };
-        let slopes = self.levels.iter().filter(|l| l.slope.is_some()).count();
-        let weight = (1.0 - early_weight) / (self.events.len() + self.levels.len() + slopes) as f64;
+        let weight = test_weight(&self.config);
         let mut tests = Vec::new();
         for e in self.events.iter().filter(|e| early_weight > 0.0 && e.judged_early()) {
             let evidence = Evidence { worse: e.early_evidence(), within: 0.0 };
@@ -136,9 +134,10 @@ impl Judge {
             weight,
             evidence: e.evidence(),
         }));
-        for (level, (evidence, growth)) in self.levels.iter().zip(&self.level_evidence) {
-            tests.push(Test { name: level.name.clone(), role: level.role, weight, evidence: *evidence });
-            if let Some(evidence) = *growth {
+        for level in &self.levels {
+            let (evidence, growth) = level.evidence();
+            tests.push(Test { name: level.name.clone(), role: level.role, weight, evidence });
+            if let Some(evidence) = growth {
                 tests.push(Test { name: format!("{}:slope", level.name), role: level.role, weight, evidence });
             }
         }
@@ -197,8 +196,9 @@ impl Judge {
             let evidence = if warming { Evidence::default() } else { e.evidence() };
             reports.push(e.report(evidence, log_alpha));
         }
-        for (level, (evidence, growth)) in self.levels.iter().zip(&self.level_evidence) {
-            reports.push(level.report(*evidence, log_alpha));
+        for level in &self.levels {
+            let (evidence, growth) = level.evidence();
+            reports.push(level.report(evidence, log_alpha));
             reports.extend(growth.and_then(|g| level.growth_report(g, log_alpha)));
         }
         let tests = reports.len() as f64;
@@ -212,6 +212,23 @@ impl Judge {
         }
         reports
     }
+}
+
+/// Weight of the warm-up's tests together.
+fn early_weight(config: &Config) -> f64 {
+    let judged = |m: &Metric| m.role != Role::Exposure && matches!(m.kind, Kind::Count { .. } | Kind::Proportion);
+    if config.warmup_ticks > 0 && config.metrics.iter().any(judged) { EARLY_WEIGHT } else { 0.0 }
+}
+
+/// Weight of each test after the warm-up.
+fn test_weight(config: &Config) -> f64 {
+    let tests = |m: &Metric| match (&m.role, &m.kind) {
+        (Role::Exposure, _) => 0,
+        (_, Kind::Histogram { quantiles, .. }) => quantiles.len(),
+        (_, Kind::Gauge { slope: Some(_), .. }) => 2,
+        _ => 1,
+    };
+    (1.0 - early_weight(config)) / config.metrics.iter().map(tests).sum::<usize>().max(1) as f64
 }
 
 /// Metrics that carry the failure, the strongest first.

@@ -1,0 +1,101 @@
+//! Tests with a date, watched before it.
+//!
+//! A fixed-sample test of level `a` at a later tick yields an e-process at once: the conditional probability, given what is
+//! known now, that it will reject, divided by `a`. Under the null that is a martingale with mean one (Doob); at the date it
+//! is `1/a` or zero, and stays so. An average with the mixture e-value is again an e-process. The mixture finds large
+//! effects early, the dated tests find small ones before the time is over, at the price of a fixed-sample test.
+
+use crate::numeric::{log_sum_exp, log_twice_normal_cdf, normal_quantile};
+
+/// Share of the time after the warm-up at which a test is due, and its weight.
+type Schedule = &'static [(f64, f64)];
+
+/// Dates for failing; the rest of the weight is the mixture's.
+pub(crate) const WORSE: Schedule = &[(0.15, 0.15), (0.4, 0.2), (1.0, 0.25)];
+/// Dates for passing.
+pub(crate) const WITHIN: Schedule = &[(0.15, 0.15), (0.3, 0.3), (0.55, 0.2), (1.0, 0.2)];
+
+/// A statistic that is standard normal at the null's boundary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Standing {
+    /// Its value, positive against the null.
+    pub z: f64,
+    /// Part of its variance that time does not reduce.
+    pub fixed: f64,
+    /// Part that falls with the number of looks.
+    pub falling: f64,
+    /// Looks so far.
+    pub looks: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Date {
+    looks: f64,
+    weight: f64,
+    outcome: Option<f64>,
+}
+
+/// The dated tests of one null.
+#[derive(Clone, Debug)]
+pub(crate) struct Deadlines {
+    dates: Vec<Date>,
+    level: f64,
+    mixture: f64,
+}
+
+impl Deadlines {
+    /// `level` is the error that this null may have in all, `looks` how many ticks follow the warm-up.
+    pub(crate) fn new(schedule: Schedule, level: f64, looks: f64) -> Self {
+        let dates = schedule.iter().map(|(share, weight)| Date {
+            looks: (share * looks).floor().max(1.0),
+            weight: *weight,
+            outcome: None,
+        });
+        Self { dates: dates.collect(), level, mixture: 1.0 - schedule.iter().map(|d| d.1).sum::<f64>() }
+    }
+
+    /// Average of the mixture's e-value and the dated tests', in logarithms. `elapsed` counts ticks after the warm-up.
+    pub(crate) fn log_evalue(&mut self, mixture: f64, standing: Option<Standing>, elapsed: f64) -> f64 {
+        let level = self.level;
+        let dated: Vec<f64> = self
+            .dates
+            .iter_mut()
+            .map(|d| {
+                let a = level * d.weight;
+                d.weight.ln() - a.ln() + d.log_probability(a, standing, elapsed)
+            })
+            .collect();
+        log_sum_exp(dated.iter().copied().chain([self.mixture.ln() + mixture]))
+    }
+}
+
+impl Date {
+    fn log_probability(&mut self, a: f64, standing: Option<Standing>, elapsed: f64) -> f64 {
+        if let Some(outcome) = self.outcome {
+            return outcome;
+        }
+        let critical = -normal_quantile(a);
+        let Some(s) = standing else {
+            if elapsed >= self.looks {
+                self.outcome = Some(f64::NEG_INFINITY);
+            }
+            return a.ln();
+        };
+        let left = self.looks - elapsed;
+        if left <= 0.0 {
+            let outcome = if s.z >= critical { 0.0 } else { f64::NEG_INFINITY };
+            self.outcome = Some(outcome);
+            return outcome;
+        }
+        let then = s.fixed + s.falling * s.looks / (s.looks + left);
+        let kept = (then / (s.fixed + s.falling)).clamp(0.0, 1.0);
+        let room = (1.0 - kept).max(1e-9).sqrt();
+        log_twice_normal_cdf((s.z * kept.sqrt() - critical) / room) - std::f64::consts::LN_2
+    }
+}
+
+/// Normal equivalent of a t-statistic (Wallace 1959).
+pub(crate) fn normal_equivalent(t: f64, freedom: f64) -> f64 {
+    let nu = freedom.max(1.0);
+    (8.0 * nu + 1.0) / (8.0 * nu + 3.0) * (nu * (t * t / nu).ln_1p()).sqrt() * t.signum()
+}
