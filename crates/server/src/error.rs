@@ -122,6 +122,7 @@ internal_from! {
     serde_json::Error => "stored record";
     serin_git::Error => "repository";
     serin_objects::Error => "object store";
+    serin_platform::Error => "node";
 }
 
 impl IntoResponse for Error {

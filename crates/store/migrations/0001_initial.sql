@@ -138,8 +138,9 @@ create table job (
     enqueued_at bigint,
     started_at bigint,
     finished_at bigint,
+    cancel_requested_at bigint,
     plan text not null,
-    state text not null default '{}',
+
     dotenv text not null default '[]',
     coverage double precision,
     unique (pipeline_id, position)
@@ -176,21 +177,9 @@ create table environment (
     name text not null,
     config text not null,
     listen text,
-    stable_digest text,
-    stable_commit text,
     routes_revision bigint not null default 0,
     created_at bigint not null,
     unique (project_id, name)
-);
-
-create table node (
-    environment_id bigint not null references environment (id) on delete cascade,
-    name text not null,
-    pool text not null,
-    position bigint not null,
-    digest text,
-    generation bigint not null default 0,
-    primary key (environment_id, name)
 );
 
 create table rollout (
@@ -204,6 +193,7 @@ create table rollout (
     phase text not null,
     state text not null,
     current integer not null,
+    milestones text not null default '[]',
     outcome text,
     created_at bigint not null,
     updated_at bigint not null,

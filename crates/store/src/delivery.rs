@@ -1,4 +1,4 @@
-//! Environments, their nodes, rollouts, and what the judge saw.
+//! Environments, rollouts, and what the judge saw.
 
 use sqlx::FromRow;
 
@@ -17,31 +17,10 @@ pub struct Environment {
     pub config: String,
     /// Address of the gateway's listener.
     pub listen: Option<String>,
-    /// The released version.
-    pub stable_digest: Option<String>,
-    /// The commit of that version.
-    pub stable_commit: Option<String>,
     /// Number of the last table given to the gateway.
     pub routes_revision: i64,
     /// Milliseconds since 1970.
     pub created_at: i64,
-}
-
-/// A node: one slot for a running instance.
-#[derive(Clone, Debug, FromRow)]
-pub struct Node {
-    /// Its environment.
-    pub environment_id: i64,
-    /// Its name.
-    pub name: String,
-    /// Its pool.
-    pub pool: String,
-    /// Its place in the environment.
-    pub position: i64,
-    /// What it shall run while no rollout says otherwise.
-    pub digest: Option<String>,
-    /// Grows with each replacement.
-    pub generation: i64,
 }
 
 /// A progressive change of an environment.
@@ -65,8 +44,10 @@ pub struct Rollout {
     pub phase: String,
     /// The state machine's record, JSON with a version.
     pub state: String,
-    /// Whether it is the environment's current one.
+    /// Whether it is the environment's newest one, which describes its nodes.
     pub current: bool,
+    /// What it reported to the jobs that wait for it, a JSON list.
+    pub milestones: String,
     /// How it ended, in a sentence.
     pub outcome: Option<String>,
     /// Milliseconds since 1970.
@@ -137,59 +118,12 @@ pub async fn environment_set_listen(db: &mut Connection, id: i64, listen: &str) 
     Ok(())
 }
 
-/// Writes which version is released.
-pub async fn environment_set_stable(db: &mut Connection, id: i64, digest: &str, commit: &str) -> Result<()> {
-    sqlx::query("update environment set stable_digest = $2, stable_commit = $3 where id = $1")
-        .bind(id)
-        .bind(digest)
-        .bind(commit)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 /// The next number of a routing table, unique and growing over all environments.
 pub async fn routes_revision_next(db: &mut Connection) -> Result<i64> {
     let revision: i64 =
         sqlx::query_scalar("select coalesce(max(routes_revision), 0) + 1 from environment").fetch_one(&mut *db).await?;
     sqlx::query("update environment set routes_revision = $1").bind(revision).execute(db).await?;
     Ok(revision)
-}
-
-/// An environment's nodes, in order.
-pub async fn node_list(db: &mut Connection, environment_id: i64) -> Result<Vec<Node>> {
-    sqlx::query_as("select * from node where environment_id = $1 order by position, name")
-        .bind(environment_id)
-        .fetch_all(db)
-        .await
-}
-
-/// Writes a node, new or known.
-pub async fn node_save(db: &mut Connection, node: &Node) -> Result<()> {
-    sqlx::query(
-        "insert into node (environment_id, name, pool, position, digest, generation) values ($1, $2, $3, $4, $5, $6)
-         on conflict (environment_id, name) do update set pool = excluded.pool, position = excluded.position,
-            digest = excluded.digest, generation = excluded.generation",
-    )
-    .bind(node.environment_id)
-    .bind(&node.name)
-    .bind(&node.pool)
-    .bind(node.position)
-    .bind(&node.digest)
-    .bind(node.generation)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Takes a node away.
-pub async fn node_delete(db: &mut Connection, environment_id: i64, name: &str) -> Result<()> {
-    sqlx::query("delete from node where environment_id = $1 and name = $2")
-        .bind(environment_id)
-        .bind(name)
-        .execute(db)
-        .await?;
-    Ok(())
 }
 
 /// Makes a rollout, the environment's current one; its id is filled in.
@@ -218,8 +152,8 @@ pub async fn rollout_create(db: &mut Connection, rollout: &Rollout) -> Result<i6
 /// Writes a rollout back.
 pub async fn rollout_save(db: &mut Connection, rollout: &Rollout) -> Result<()> {
     sqlx::query(
-        "update rollout set phase = $2, state = $3, current = $4, outcome = $5, updated_at = $6, finished_at = $7
-         where id = $1",
+        "update rollout set phase = $2, state = $3, current = $4, outcome = $5, updated_at = $6, finished_at = $7,
+            milestones = $8 where id = $1",
     )
     .bind(rollout.id)
     .bind(&rollout.phase)
@@ -228,6 +162,7 @@ pub async fn rollout_save(db: &mut Connection, rollout: &Rollout) -> Result<()> 
     .bind(&rollout.outcome)
     .bind(rollout.updated_at)
     .bind(rollout.finished_at)
+    .bind(&rollout.milestones)
     .execute(db)
     .await?;
     Ok(())
@@ -284,5 +219,14 @@ pub async fn judge_tick_list(db: &mut Connection, rollout_id: i64, round: i64, a
         .bind(round)
         .bind(after)
         .fetch_all(db)
+        .await
+}
+
+/// The newest tick of a rollout's judging.
+pub async fn judge_tick_last(db: &mut Connection, rollout_id: i64, round: i64) -> Result<Option<JudgeTick>> {
+    sqlx::query_as("select * from judge_tick where rollout_id = $1 and round = $2 order by tick desc limit 1")
+        .bind(rollout_id)
+        .bind(round)
+        .fetch_optional(db)
         .await
 }

@@ -96,8 +96,8 @@ pub struct Job {
     pub finished_at: Option<i64>,
     /// Its plan, JSON with a version.
     pub plan: String,
-    /// What else the engine remembers of it, JSON.
-    pub state: String,
+    /// When its holder was asked to stop.
+    pub cancel_requested_at: Option<i64>,
     /// Variables that it hands on, a JSON list.
     pub dotenv: String,
     /// Coverage in percent.
@@ -237,7 +237,7 @@ pub async fn job_save(db: &mut Connection, job: &Job) -> Result<()> {
     sqlx::query(
         "update job set status = $2, attempt = $3, retries = $4, fence = $5, lease_until = $6, failure = $7,
             exit_code = $8, allowed_to_fail = $9, scheduled_at = $10, enqueued_at = $11, started_at = $12,
-            finished_at = $13, state = $14 where id = $1",
+            finished_at = $13, cancel_requested_at = $14 where id = $1",
     )
     .bind(job.id)
     .bind(&job.status)
@@ -252,7 +252,7 @@ pub async fn job_save(db: &mut Connection, job: &Job) -> Result<()> {
     .bind(job.enqueued_at)
     .bind(job.started_at)
     .bind(job.finished_at)
-    .bind(&job.state)
+    .bind(job.cancel_requested_at)
     .execute(db)
     .await?;
     Ok(())
