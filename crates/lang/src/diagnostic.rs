@@ -1,11 +1,14 @@
 //! Findings with file, line and column, and how they are drawn.
 
+mod sink;
+
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::SourceFile;
+pub(crate) use sink::{Finding, Sink};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,9 +6,32 @@
 
 pub mod context;
 pub mod diagnostic;
+pub mod expand;
+pub mod expression;
 pub mod request;
 pub mod service;
 pub mod template;
+pub mod variables;
+
+mod compile;
+mod duration;
+mod extends;
+mod glob;
+mod include;
+mod inputs;
+mod job;
+mod load;
+mod merge;
+mod needs;
+mod origin;
+mod pattern;
+mod reference;
+mod rules;
+mod session;
+mod sha256;
+mod shape;
+mod suggest;
+mod syntax;
 
 use std::borrow::Cow;
 
@@ -58,6 +81,22 @@ pub enum NotCreated {
     NoJobs,
 }
 
+/// What is known of a job beyond the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobDetail {
+    /// The job's name in the plan.
+    pub job: String,
+    /// Its name in the file, which copies share.
+    pub group: String,
+    /// Where it is defined.
+    pub defined: Location,
+    /// Where the rule stands that let it in.
+    pub rule: Option<Location>,
+    /// Keywords that the plan has no room for, as JSON: `id_tokens`, `secrets`, `release`, `pages`, `run`, `inputs`,
+    /// `identity`, `dast_configuration`, `hooks`, and `needs` of other projects and pipelines.
+    pub extra: Vec<(String, String)>,
+}
+
 /// A compiled pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compilation {
@@ -65,6 +104,8 @@ pub struct Compilation {
     pub plan: Option<Plan>,
     /// Why there is none although nothing is wrong.
     pub not_created: Option<NotCreated>,
+    /// One for each job of the plan, in its order.
+    pub details: Vec<JobDetail>,
     /// Errors and warnings, in order of file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read, the entry first; for [`render`].
@@ -74,6 +115,18 @@ pub struct Compilation {
 /// Compiles a pipeline file: answers what it needs with [`Step::Ask`] until all is known.
 #[must_use]
 pub fn compile(entry: &SourceFile, context: &Context, answers: &Answers) -> Step {
-    let _ = (context, answers);
-    Step::Done(Box::new(Compilation { sources: vec![entry.clone()], ..Compilation::default() }))
+    compile::run(entry, context, answers)
+}
+
+/// Checks the keywords of a file that need not be whole, such as one that others include: shapes and spelling, no jobs'
+/// relations.
+#[must_use]
+pub fn check_fragment(file: &SourceFile) -> Vec<Diagnostic> {
+    let mut sink = diagnostic::Sink::default();
+    if let Some(loaded) = load::load(file.clone(), None, &mut sink) {
+        for entry in loaded.root.iter() {
+            shape::root::check_key(&entry.key, &entry.value, &mut sink);
+        }
+    }
+    sink.finish().0
 }

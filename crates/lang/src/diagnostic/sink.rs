@@ -1,0 +1,157 @@
+//! Collects findings by span while a pipeline is compiled.
+
+use std::sync::Arc;
+
+use super::{Diagnostic, Location, Severity};
+use crate::SourceFile;
+use crate::syntax::{FileId, Span};
+
+/// Findings that are kept; further ones would not be read.
+const FINDINGS_MAX: usize = 1_000;
+
+/// The files read so far and what was found in them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sink {
+    files: Vec<File>,
+    findings: Vec<Finding>,
+    spare: Option<Finding>,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    source: SourceFile,
+    text: Arc<str>,
+    included_from: Option<Span>,
+}
+
+/// A finding that is being described.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    severity: Severity,
+    span: Span,
+    message: String,
+    hint: Option<String>,
+    related: Vec<(Span, String)>,
+}
+
+impl Finding {
+    /// Says what would be right.
+    pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what would be right, where something is known.
+    pub fn maybe_hint(&mut self, hint: Option<impl Into<String>>) -> &mut Self {
+        if let Some(hint) = hint {
+            self.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Shows a further place.
+    pub fn related(&mut self, span: Span, word: impl Into<String>) -> &mut Self {
+        self.related.push((span, word.into()));
+        self
+    }
+}
+
+impl Sink {
+    /// Takes a file in; its number marks the spans of what is in it.
+    pub fn add_file(&mut self, source: SourceFile, text: Arc<str>, included_from: Option<Span>) -> FileId {
+        self.files.push(File { source, text, included_from });
+        u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Path of a file.
+    pub fn path(&self, file: FileId) -> &str {
+        self.files.get(file as usize).map_or("", |file| &file.source.path)
+    }
+
+    /// The text of a place.
+    pub fn text(&self, span: Span) -> &str {
+        let text = self.files.get(span.file as usize).map_or("", |file| &file.text);
+        text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Whether something is wrong.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// How many errors there are.
+    pub fn error_count(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+
+    /// Reports an error.
+    pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Error, span, message.into())
+    }
+
+    /// Reports a warning.
+    pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Warning, span, message.into())
+    }
+
+    fn add(&mut self, severity: Severity, span: Span, message: String) -> &mut Finding {
+        let finding = Finding { severity, span, message, hint: None, related: Vec::new() };
+        let known =
+            self.findings.iter().rev().take(64).any(|other| other.span == span && other.message == finding.message);
+        if known || self.findings.len() >= FINDINGS_MAX {
+            return self.spare.insert(finding);
+        }
+        self.findings.push(finding);
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    /// The place of a span.
+    pub fn locate(&self, span: Span) -> Location {
+        let Some(file) = self.files.get(span.file as usize) else {
+            return Location { file: String::new(), line: 1, column: 1 };
+        };
+        let before = file.text.get(..span.start as usize).unwrap_or(&file.text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Location {
+            file: file.source.path.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Where a file was included, innermost first.
+    fn chain(&self, file: FileId) -> Vec<Location> {
+        let mut chain = Vec::new();
+        let mut next = self.files.get(file as usize).and_then(|file| file.included_from);
+        while let Some(span) = next {
+            chain.push(self.locate(span));
+            next = self.files.get(span.file as usize).and_then(|file| file.included_from);
+        }
+        chain
+    }
+
+    /// The findings in order of file and place, and the files.
+    pub fn finish(mut self) -> (Vec<Diagnostic>, Vec<SourceFile>) {
+        self.findings.sort_by(|a, b| (a.span.file, a.span.start).cmp(&(b.span.file, b.span.start)));
+        let mut diagnostics: Vec<Diagnostic> = self.findings.iter().map(|finding| self.publish(finding)).collect();
+        diagnostics.dedup();
+        (diagnostics, self.files.into_iter().map(|file| file.source).collect())
+    }
+
+    fn publish(&self, finding: &Finding) -> Diagnostic {
+        let place = self.locate(finding.span);
+        Diagnostic {
+            severity: finding.severity,
+            message: finding.message.clone(),
+            file: place.file,
+            line: place.line,
+            column: place.column,
+            span: finding.span.start as usize..finding.span.end as usize,
+            hint: finding.hint.clone(),
+            chain: self.chain(finding.span.file),
+            related: finding.related.iter().map(|(span, word)| (self.locate(*span), word.clone())).collect(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `extends`: bases first, left to right, the job on top.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::Sink;
+use crate::merge;
+use crate::suggest;
+use crate::syntax::{Entry, Map, Node, Value};
+
+/// Ancestors above one job.
+const ANCESTORS_MAX: usize = 10;
+/// Entries that all merges may make together.
+const ENTRIES_MAX: usize = 2_000_000;
+
+/// Merges every job with what it extends.
+pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
+    if !root.iter().any(|entry| entry.value.as_map().is_some_and(|job| job.contains("extends"))) {
+        return root.clone();
+    }
+    let mut extension = Extension { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0 };
+    let mut out = Map::default();
+    for entry in root.iter() {
+        let value = match extension.job(&entry.key) {
+            Some(map) => Node { value: Value::Map(map), span: entry.value.span },
+            None => entry.value.clone(),
+        };
+        out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+    }
+    out
+}
+
+/// Merges one job with what it extends.
+pub(crate) fn one(root: &Map, key: &str, sink: &mut Sink) -> Option<Arc<Map>> {
+    Extension { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0 }.job(key)
+}
+
+struct Extension<'r, 's> {
+    root: &'r Map,
+    sink: &'s mut Sink,
+    done: BTreeMap<String, Arc<Map>>,
+    path: Vec<String>,
+    spent: usize,
+}
+
+impl Extension<'_, '_> {
+    /// The merged job; `None` where it is no mapping.
+    fn job(&mut self, key: &str) -> Option<Arc<Map>> {
+        if let Some(done) = self.done.get(key) {
+            return Some(done.clone());
+        }
+        let Value::Map(own) = &self.root.get(key)?.value else { return None };
+        let Some(extends) = own.get("extends").filter(|node| !node.is_null()) else {
+            return Some(own.clone());
+        };
+        if self.path.len() > ANCESTORS_MAX {
+            let message =
+                format!("job `{key}`: `extends` is nested too deep; more than {ANCESTORS_MAX} jobs stand above it");
+            self.sink.error(extends.span, message);
+            return Some(own.clone());
+        }
+        self.path.push(key.to_owned());
+        let mut merged: Option<Map> = None;
+        for base in bases(extends) {
+            let Some(base) = self.base(key, base) else { continue };
+            self.spent = self.spent.saturating_add(base.len() + own.len());
+            merged = Some(match merged {
+                Some(lower) => merge::deep(&lower, &base),
+                None => (*base).clone(),
+            });
+        }
+        self.path.pop();
+        if self.spent > ENTRIES_MAX {
+            self.sink.error(extends.span, format!("job `{key}`: `extends` makes more than {ENTRIES_MAX} entries"));
+            return Some(own.clone());
+        }
+        let mut result = merged.map_or_else(|| (**own).clone(), |lower| merge::deep(&lower, own));
+        result.remove("extends");
+        let result = Arc::new(result);
+        self.done.insert(key.to_owned(), result.clone());
+        Some(result)
+    }
+
+    fn base(&mut self, key: &str, name: &Node) -> Option<Arc<Map>> {
+        let Some(text) = name.as_text() else {
+            let message = format!("job `{key}`: `extends` must be a job's name or a list of them, not {}", name.kind());
+            self.sink.error(name.span, message);
+            return None;
+        };
+        if self.path.iter().any(|above| above == text) {
+            let chain = self.path.iter().map(|job| format!("`{job}`")).collect::<Vec<_>>().join(" → ");
+            self.sink.error(name.span, format!("job `{key}`: `extends` is circular: {chain} → `{text}`"));
+            return None;
+        }
+        let Some(base) = self.root.get(text) else {
+            let hint = suggest::nearest(text, self.root.iter().map(|entry| &*entry.key))
+                .map(|near| format!("did you mean `{near}`?"));
+            self.sink
+                .error(name.span, format!("job `{key}`: `extends` names `{text}`, which does not exist"))
+                .maybe_hint(hint);
+            return None;
+        };
+        if base.as_map().is_none() {
+            let message = format!("job `{key}`: `extends` names `{text}`, which is {}, not a mapping", base.kind());
+            self.sink.error(name.span, message).related(base.span, "defined");
+            return None;
+        }
+        self.job(text)
+    }
+}
+
+fn bases(extends: &Node) -> Vec<&Node> {
+    match &extends.value {
+        Value::List(items) => items.iter().collect(),
+        _ => vec![extends],
+    }
+}

@@ -1,0 +1,547 @@
+//! One job of the file to the jobs of the plan.
+
+mod filter;
+mod parallel;
+mod script;
+mod trigger;
+
+use std::sync::Arc;
+
+use serin_model::plan::{Action, AllowFailure, Environment, Job, Retry, Variable, When, Work};
+
+use crate::compile::{Shared, check_circles, overlay, variables};
+use crate::diagnostic::Sink;
+use crate::expand::Unknown;
+use crate::needs::Need;
+use crate::origin::Origin;
+use crate::session::Session;
+use crate::shape::job::DEFAULT_KEYS;
+use crate::syntax::{Entry, Map, Node, Span, Value};
+use crate::variables::{Layer, Scope, layer, settings};
+use crate::{JobDetail, duration, inputs, needs, rules, suggest};
+pub(crate) use parallel::{Instance, matrix_names};
+
+/// A job on its way into the plan.
+pub(crate) struct Draft {
+    /// The job as the plan will hold it; its needs come last.
+    pub job: Job,
+    /// The name in the file, without the suffix of copies.
+    pub group: String,
+    /// Where its name stands.
+    pub span: Span,
+    /// Whether the pipeline has it.
+    pub included: bool,
+    /// Its values of the matrix.
+    pub matrix: Vec<(String, String)>,
+    /// What it needs; `None`: nothing is said.
+    pub needs: Option<Vec<Need>>,
+    /// `needs` of the job itself, where a rule replaced them.
+    pub own_needs: Option<Vec<Need>>,
+    /// `dependencies`.
+    pub dependencies: Option<(Vec<String>, Span)>,
+    /// The rule that decided.
+    pub rule: Option<Span>,
+    /// The keywords that it has, and where.
+    pub keywords: Vec<(&'static str, Span)>,
+    /// Keywords that the plan has no room for, as JSON.
+    pub extra: Vec<(String, String)>,
+}
+
+impl Draft {
+    /// What is known of the job beyond the plan.
+    pub fn detail(&self, sink: &Sink) -> JobDetail {
+        JobDetail {
+            job: self.job.name.clone(),
+            group: self.group.clone(),
+            defined: sink.locate(self.span),
+            rule: self.rule.map(|span| sink.locate(span)),
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+/// Keywords that are handed on as JSON.
+const EXTRA: [&str; 10] =
+    ["id_tokens", "secrets", "identity", "release", "pages", "run", "inputs", "dast_configuration", "hooks", "publish"];
+
+/// The jobs that one job of the file makes.
+pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &mut Session<'_>) -> Vec<Draft> {
+    let name = &*entry.key;
+    check_together(entry, own, session);
+    let map = with_defaults(own, shared);
+    let Some(stage) = stage(entry, &map, shared, session) else { return Vec::new() };
+    let instances = parallel::instances(entry, &map, session);
+    let own_variables = variables(map.get("variables"), false);
+    let base = inherited_variables(&map, shared);
+    let mut made: Vec<Draft> = Vec::new();
+    for instance in instances {
+        let mut yaml = base.clone();
+        overlay(&mut yaml, instance.variables());
+        overlay(&mut yaml, own_variables.clone());
+        overlay(
+            &mut yaml,
+            instance.matrix.iter().map(|(key, value)| Variable::plain(key.as_str(), value.as_str())).collect(),
+        );
+        check_circles(&yaml, map.get("variables"), session);
+        let making = Making { name, entry, map: &map, stage, shared, instance };
+        let draft = making.draft(yaml, session);
+        match made.iter_mut().find(|known| known.job.name == draft.job.name) {
+            Some(known) => *known = draft,
+            None => made.push(draft),
+        }
+    }
+    made
+}
+
+struct Making<'m> {
+    name: &'m str,
+    entry: &'m Entry,
+    map: &'m Map,
+    stage: usize,
+    shared: &'m Shared,
+    instance: Instance,
+}
+
+impl Making<'_> {
+    fn get(&self, key: &str) -> Option<&Node> {
+        self.map.get(key).filter(|node| !node.is_null())
+    }
+
+    fn draft(&self, mut yaml: Vec<Variable>, session: &mut Session<'_>) -> Draft {
+        let known = session.known.clone();
+        let predefined = self.predefined(&yaml, &known);
+        let scoped = self.environment_settings(&yaml, &predefined, &known, session);
+        let decision = {
+            let globals = layer(&yaml);
+            let settings = scoped.as_ref().unwrap_or(&known.settings);
+            let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
+            self.decide(&scope, session)
+        };
+        overlay(&mut yaml, decision.variables.clone());
+        let globals = layer(&yaml);
+        let settings = scoped.as_ref().unwrap_or(&known.settings);
+        let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
+        let environment = self.environment(&scope);
+        let resource_group =
+            self.get("resource_group").and_then(Node::as_text).map(|text| scope.expand(text, Unknown::Empty));
+        let tags = self.get("tags").map(Node::flat_texts).unwrap_or_default();
+        let job = Job {
+            name: self.instance.name.clone(),
+            stage: self.stage,
+            when: decision.when,
+            allow_failure: decision.allow_failure,
+            needs: None,
+            dependencies: None,
+            retry: self.get("retry").map(retry).unwrap_or_default(),
+            timeout_ms: self.get("timeout").and_then(Node::scalar_text).and_then(|text| duration::parse_ms(&text)),
+            interruptible: decision
+                .interruptible
+                .or_else(|| self.get("interruptible").and_then(Node::as_bool))
+                .unwrap_or(false),
+            resource_group: resource_group.filter(|text| !text.is_empty()),
+            environment,
+            work: self.work(&scope, session),
+            variables: yaml,
+            tags: tags.iter().map(|tag| scope.expand(tag, Unknown::Empty)).collect(),
+            manual_confirmation: self.get("manual_confirmation").and_then(Node::as_text).map(str::to_owned),
+        };
+        let own_needs = self.get("needs").map(needs::parse);
+        let needs = decision.needs.clone().map_or_else(|| own_needs.clone(), Some);
+        let dependencies = self.get("dependencies").map(|node| (node.flat_texts(), node.span));
+        Draft {
+            job,
+            group: self.name.to_owned(),
+            span: self.entry.key_span,
+            included: decision.included,
+            matrix: self.instance.matrix.clone(),
+            own_needs: decision.needs.is_some().then(|| own_needs.unwrap_or_default()),
+            needs: needs.filter(|needs| !needs.iter().all(Need::is_mirror) || needs.is_empty()),
+            dependencies,
+            rule: decision.rule,
+            keywords: self.keywords(),
+            extra: self.extra(),
+        }
+    }
+
+    fn keywords(&self) -> Vec<(&'static str, Span)> {
+        let own =
+            EXTRA.iter().filter_map(|key| Some((*key, self.map.entry(key).filter(|entry| !entry.value.is_null())?)));
+        own.filter(|(_, entry)| entry.value.as_bool() != Some(false))
+            .map(|(key, entry)| (key, entry.key_span))
+            .collect()
+    }
+
+    fn extra(&self) -> Vec<(String, String)> {
+        let mut extra: Vec<(String, String)> =
+            EXTRA.iter().filter_map(|key| Some(((*key).to_owned(), inputs::json(self.get(key)?)))).collect();
+        if let Some(needs) = self.get("needs") {
+            let foreign: Vec<String> = needs::flat(needs)
+                .into_iter()
+                .filter(|need| need.get("project").is_some() || need.get("pipeline").is_some())
+                .map(inputs::json)
+                .collect();
+            if !foreign.is_empty() {
+                extra.push(("needs".to_owned(), format!("[{}]", foreign.join(","))));
+            }
+        }
+        extra
+    }
+
+    /// Variables that are known once the job is: its name, its stage.
+    fn predefined(&self, yaml: &[Variable], known: &crate::variables::Known) -> Layer {
+        let mut list = vec![
+            Variable::plain("CI_JOB_NAME", self.instance.name.as_str()),
+            Variable::plain("CI_JOB_GROUP_NAME", self.name),
+            Variable::plain("CI_JOB_NAME_SLUG", crate::variables::slug(&self.instance.name)),
+            Variable::plain("CI_JOB_STAGE", self.shared.stages[self.stage].as_str()),
+            Variable::plain("CI_NODE_TOTAL", self.instance.total.to_string()),
+        ];
+        if let Some(node) = self.get("environment") {
+            let before = layer(&list);
+            let globals = layer(yaml);
+            let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, &before, &known.predefined]);
+            if let Some(name) = environment_name(node, &scope) {
+                list.push(Variable::plain("CI_ENVIRONMENT_SLUG", environment_slug(&name)));
+                list.push(Variable::plain("CI_ENVIRONMENT_NAME", name));
+                let action = node.get("action").and_then(Node::as_text).unwrap_or("start");
+                list.push(Variable::plain("CI_ENVIRONMENT_ACTION", action));
+            }
+        }
+        layer(&list)
+    }
+
+    /// Settings with those of the job's environment; `None`: none is scoped to an environment.
+    fn environment_settings(
+        &self,
+        yaml: &[Variable],
+        predefined: &Layer,
+        known: &crate::variables::Known,
+        session: &Session<'_>,
+    ) -> Option<Layer> {
+        let node = self.get("environment")?;
+        let lists = [&session.context.group_variables, &session.context.project_variables];
+        if lists.iter().all(|list| list.iter().all(|setting| setting.environment_scope == "*")) {
+            return None;
+        }
+        let globals = layer(yaml);
+        let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, predefined, &known.predefined]);
+        Some(settings(session.context, environment_name(node, &scope).as_deref()))
+    }
+
+    fn environment(&self, scope: &Scope<'_>) -> Option<Environment> {
+        let node = self.get("environment")?;
+        let text = |key: &str| node.get(key).and_then(Node::scalar_text);
+        Some(Environment {
+            name: environment_name(node, scope)?,
+            url: text("url"),
+            action: text("action"),
+            on_stop: text("on_stop"),
+            auto_stop_in: text("auto_stop_in").map(|text| scope.expand(&text, Unknown::Empty)),
+            deployment_tier: text("deployment_tier"),
+        })
+    }
+
+    fn work(&self, scope: &Scope<'_>, session: &mut Session<'_>) -> Work {
+        if let Some(node) = self.get("trigger") {
+            return Work::Trigger(Box::new(trigger::parse(node, scope)));
+        }
+        if let Some(node) = self.get("serin") {
+            if let Some(action) = action(node, scope, self.name, session) {
+                return Work::Action(action);
+            }
+        }
+        Work::Script(Box::new(script::parse(self.map)))
+    }
+
+    fn decide(&self, scope: &Scope<'_>, session: &mut Session<'_>) -> Decision {
+        let when = self.get("when").and_then(Node::as_text);
+        let mut decision = Decision {
+            included: true,
+            when: moment(when, self.get("start_in")),
+            allow_failure: allow_failure(self.get("allow_failure"), when == Some("manual")),
+            interruptible: None,
+            variables: Vec::new(),
+            needs: None,
+            rule: None,
+        };
+        let Some(list) = self.get("rules") else {
+            decision.included = filter::included(self.map, self.shared.has_workflow_rules, scope, session);
+            return decision;
+        };
+        for rule in rules::flat(list) {
+            if rules::holds(rule, scope, &Origin::Own, session) {
+                self.apply(rule, &mut decision);
+                return decision;
+            }
+        }
+        decision.included = false;
+        decision
+    }
+
+    fn apply(&self, rule: &Node, decision: &mut Decision) {
+        decision.rule = Some(rule.span);
+        let when = rule.get("when").and_then(Node::as_text);
+        if when == Some("never") {
+            decision.included = false;
+        }
+        if when.is_some() {
+            decision.when = moment(when, rule.get("start_in").or_else(|| self.get("start_in")));
+        }
+        if let Some(node) = rule.get("allow_failure") {
+            decision.allow_failure = allow_failure(Some(node), false);
+        }
+        decision.interruptible = rule.get("interruptible").and_then(Node::as_bool);
+        decision.variables = variables(rule.get("variables"), false);
+        decision.needs = rule.get("needs").map(needs::parse);
+    }
+}
+
+struct Decision {
+    included: bool,
+    when: When,
+    allow_failure: AllowFailure,
+    interruptible: Option<bool>,
+    variables: Vec<Variable>,
+    needs: Option<Vec<Need>>,
+    rule: Option<Span>,
+}
+
+fn moment(when: Option<&str>, start_in: Option<&Node>) -> When {
+    match when {
+        Some("on_failure") => When::OnFailure,
+        Some("always") => When::Always,
+        Some("manual") => When::Manual,
+        Some("delayed") => {
+            let text = start_in.and_then(Node::scalar_text).unwrap_or_default();
+            When::Delayed { start_in_ms: duration::parse_ms(&text).unwrap_or(0) }
+        }
+        _ => When::OnSuccess,
+    }
+}
+
+fn allow_failure(node: Option<&Node>, manual: bool) -> AllowFailure {
+    let Some(node) = node else {
+        return if manual { AllowFailure::Yes } else { AllowFailure::No };
+    };
+    match node.get("exit_codes") {
+        Some(codes) => AllowFailure::ExitCodes(numbers(codes)),
+        None if node.as_bool() == Some(true) => AllowFailure::Yes,
+        None => AllowFailure::No,
+    }
+}
+
+fn numbers(node: &Node) -> Vec<i32> {
+    let items = node.as_list().unwrap_or(std::slice::from_ref(node));
+    items.iter().filter_map(Node::as_int).filter_map(|code| i32::try_from(code).ok()).collect()
+}
+
+fn retry(node: &Node) -> Retry {
+    let max = |node: &Node| node.as_int().and_then(|max| u32::try_from(max).ok()).unwrap_or(0);
+    match node.as_map() {
+        None => Retry { max: max(node), ..Retry::default() },
+        Some(_) => Retry {
+            max: node.get("max").map_or(2, max),
+            when: node.get("when").map(Node::flat_texts).unwrap_or_default(),
+            exit_codes: node.get("exit_codes").map(numbers).unwrap_or_default(),
+        },
+    }
+}
+
+fn environment_name(node: &Node, scope: &Scope<'_>) -> Option<String> {
+    let name = node.as_text().or_else(|| node.get("name").and_then(Node::as_text))?;
+    Some(scope.expand(name, Unknown::Empty)).filter(|name| !name.is_empty())
+}
+
+/// `CI_ENVIRONMENT_SLUG`: lower case, 24 characters, with a digest where the name had to change.
+#[must_use]
+pub(crate) fn environment_slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.to_lowercase().chars() {
+        let c = if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
+        if c != '-' || !slug.ends_with('-') {
+            slug.push(c);
+        }
+    }
+    if !slug.starts_with(|c: char| c.is_ascii_lowercase()) {
+        slug = format!("env-{slug}");
+    }
+    if slug.len() > 24 || slug != name {
+        let digest = crate::sha256::base36(&crate::sha256::digest(name.as_bytes()));
+        let head: String = slug.chars().take(17).collect();
+        let head = if head.ends_with('-') { head } else { format!("{head}-") };
+        slug = format!("{head}{}", &digest[digest.len() - 6..]);
+    }
+    slug.trim_end_matches('-').to_owned()
+}
+
+fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
+    let name = &entry.key;
+    let has = |key: &str| map.get(key).is_some_and(|node| !node.is_null());
+    let works = ["script", "run", "trigger", "serin"];
+    let given: Vec<&str> = works.into_iter().filter(|key| has(key)).collect();
+    let mirrors = map.get("needs").is_some_and(|needs| needs.as_map().is_some_and(|map| map.contains("pipeline")));
+    match given[..] {
+        [] if !mirrors => {
+            let keys = map.iter().map(|entry| &*entry.key).collect::<Vec<_>>();
+            let near = keys.into_iter().find_map(|key| suggest::nearest(key, works).map(|near| (key, near)));
+            let hint = near
+                .map_or("add `script: [...]`".to_owned(), |(key, near)| format!("did you mean `{near}` by `{key}`?"));
+            session
+                .sink
+                .error(entry.key_span, format!("job `{name}` needs `script`, `run`, `trigger` or `serin`"))
+                .hint(hint);
+        }
+        [first, second, ..] => {
+            let span = map.entry(second).map_or(entry.key_span, |entry| entry.key_span);
+            session.sink.error(span, format!("job `{name}`: `{first}` and `{second}` cannot be used together"));
+        }
+        _ => {}
+    }
+    let pairs = [
+        ("rules", "only"),
+        ("rules", "except"),
+        ("run", "before_script"),
+        ("run", "after_script"),
+        ("trigger", "before_script"),
+        ("trigger", "after_script"),
+        ("trigger", "artifacts"),
+        ("trigger", "image"),
+        ("trigger", "services"),
+        ("trigger", "cache"),
+        ("trigger", "tags"),
+        ("trigger", "retry"),
+        ("trigger", "timeout"),
+        ("trigger", "coverage"),
+        ("trigger", "release"),
+        ("serin", "before_script"),
+        ("serin", "after_script"),
+        ("serin", "artifacts"),
+        ("serin", "image"),
+        ("serin", "services"),
+        ("serin", "cache"),
+    ];
+    for (first, second) in pairs {
+        if has(first) && has(second) {
+            let span = map.entry(second).map_or(entry.key_span, |entry| entry.key_span);
+            session.sink.error(span, format!("job `{name}`: `{second}` cannot be used together with `{first}`"));
+        }
+    }
+    let delayed = map.get("when").and_then(Node::as_text) == Some("delayed");
+    if delayed && !has("start_in") {
+        let span = map.entry("when").map_or(entry.key_span, |entry| entry.key_span);
+        session
+            .sink
+            .error(span, format!("job `{name}`: `when: delayed` needs `start_in`"))
+            .hint("add `start_in: 30 minutes`");
+    }
+    let rule_delays = map.get("rules").is_some_and(|rules| {
+        rules::flat(rules).iter().any(|rule| rule.get("when").and_then(Node::as_text) == Some("delayed"))
+    });
+    if has("start_in") && !delayed && !rule_delays {
+        let span = map.entry("start_in").map_or(entry.key_span, |entry| entry.key_span);
+        session.sink.error(span, format!("job `{name}`: `start_in` goes with `when: delayed` alone"));
+    }
+}
+
+fn with_defaults(own: &Arc<Map>, shared: &Shared) -> Map {
+    let mut map = (**own).clone();
+    let allowed = own.get("inherit").and_then(|inherit| inherit.get("default")).cloned();
+    for entry in shared.defaults.iter() {
+        let inherits = match allowed.as_ref().map(|node| &node.value) {
+            Some(Value::Bool(value)) => *value,
+            Some(Value::List(keys)) => keys.iter().any(|key| key.as_text() == Some(&entry.key)),
+            _ => true,
+        };
+        let missing = map.get(&entry.key).is_none_or(Node::is_null);
+        let fits = !map.contains("trigger") && !map.contains("serin") || entry.key.as_ref() == "interruptible";
+        if inherits && missing && fits && DEFAULT_KEYS.contains(&&*entry.key) {
+            map.set(entry.clone());
+        }
+    }
+    map
+}
+
+fn inherited_variables(map: &Map, shared: &Shared) -> Vec<Variable> {
+    let allowed = map.get("inherit").and_then(|inherit| inherit.get("variables"));
+    match allowed.map(|node| &node.value) {
+        Some(Value::Bool(false)) => Vec::new(),
+        Some(Value::List(keys)) => {
+            let keys: Vec<&str> = keys.iter().filter_map(Node::as_text).collect();
+            shared.variables.iter().filter(|variable| keys.contains(&variable.key.as_str())).cloned().collect()
+        }
+        _ => shared.variables.clone(),
+    }
+}
+
+fn stage(entry: &Entry, map: &Map, shared: &Shared, session: &mut Session<'_>) -> Option<usize> {
+    let node = map.get("stage").filter(|node| !node.is_null());
+    let name = node.and_then(Node::as_text).unwrap_or("test");
+    let found = shared.stages.iter().position(|stage| stage == name);
+    if found.is_none() {
+        let hint = suggest::hint(name, shared.stages.iter().map(String::as_str));
+        let span = node.map_or(entry.key_span, |node| node.span);
+        session.sink.error(span, format!("job `{}`: the stage `{name}` does not exist", entry.key)).hint(hint);
+    }
+    found
+}
+
+fn action(node: &Node, scope: &Scope<'_>, job: &str, session: &mut Session<'_>) -> Option<Action> {
+    let word = node.get("action").and_then(Node::as_text)?;
+    let text = |key: &str| node.get(key).and_then(Node::scalar_text).map(|text| scope.expand(&text, Unknown::Empty));
+    let allowed: &[&str] = match word {
+        "package" => &[],
+        "deploy" | "canary" | "release" => &["environment"],
+        "detach" => &["environment", "nodes"],
+        "clear" => &["from", "into"],
+        _ => return None,
+    };
+    for entry in node.as_map()?.iter().filter(|entry| *entry.key != *"action" && !allowed.contains(&&*entry.key)) {
+        let message = format!("job `{job}`: `serin:{}` does not go with the action `{word}`", entry.key);
+        session.sink.error(entry.key_span, message);
+    }
+    let mut required = |key: &str| {
+        let found = text(key).filter(|text| !text.is_empty());
+        if found.is_none() {
+            session.sink.error(node.span, format!("job `{job}`: the action `{word}` needs `serin:{key}`"));
+        }
+        found
+    };
+    Some(match word {
+        "package" => Action::Package,
+        "deploy" => Action::Deploy { environment: required("environment")? },
+        "canary" => Action::Canary { environment: required("environment")? },
+        "release" => Action::Release { environment: required("environment")? },
+        "detach" => {
+            let nodes = node.get("nodes").and_then(Node::as_int).and_then(|nodes| u32::try_from(nodes).ok());
+            Action::Detach { environment: required("environment")?, nodes }
+        }
+        _ => {
+            let (from, into) = (required("from"), required("into"));
+            Action::Clear { from: from?, into: into? }
+        }
+    })
+}
+
+/// `environment:on_stop` must name a job that stops the same environment.
+pub(crate) fn check_stop_jobs(drafts: &[Draft], session: &mut Session<'_>) {
+    for draft in drafts {
+        let Some(environment) = &draft.job.environment else { continue };
+        let Some(stop) = &environment.on_stop else { continue };
+        let group = &draft.group;
+        let Some(target) = drafts.iter().find(|other| other.group == *stop) else {
+            let hint = suggest::nearest(stop, drafts.iter().map(|draft| draft.group.as_str()))
+                .map(|near| format!("did you mean `{near}`?"));
+            let message = format!("job `{group}`: `environment:on_stop` names `{stop}`, which is no job");
+            session.sink.error(draft.span, message).maybe_hint(hint);
+            continue;
+        };
+        let problem = match &target.job.environment {
+            None => "has no `environment`",
+            Some(other) if other.name != environment.name => "has another `environment:name`",
+            Some(other) if other.action.as_deref() != Some("stop") => "has no `environment:action: stop`",
+            Some(_) => continue,
+        };
+        let message = format!("job `{group}`: `environment:on_stop` names `{stop}`, which {problem}");
+        session.sink.error(draft.span, message).related(target.span, "the stopping job");
+    }
+}

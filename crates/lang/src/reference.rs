@@ -1,0 +1,141 @@
+//! `!reference [job, keyword, …]`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::Sink;
+use crate::extends;
+use crate::syntax::{Entry, Map, Node, Value};
+
+/// References that may lead to one another.
+const DEPTH_MAX: usize = 50;
+/// Nodes that references may add together.
+const NODES_MAX: usize = 500_000;
+
+/// Resolves every reference of the merged configuration.
+pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
+    if !root.iter().any(|entry| has_reference(&entry.value)) {
+        return root.clone();
+    }
+    let mut resolver = Resolver { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0 };
+    let mut out = Map::default();
+    for entry in root.iter() {
+        let value = resolver.node(&entry.value, &entry.key);
+        out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+    }
+    out
+}
+
+fn has_reference(node: &Node) -> bool {
+    match &node.value {
+        Value::Reference(_) => true,
+        Value::List(items) => items.iter().any(has_reference),
+        Value::Map(map) => map.iter().any(|entry| has_reference(&entry.value)),
+        _ => false,
+    }
+}
+
+struct Resolver<'r, 's> {
+    root: &'r Map,
+    sink: &'s mut Sink,
+    done: BTreeMap<Vec<String>, (Node, usize)>,
+    path: Vec<Vec<String>>,
+    spent: usize,
+}
+
+impl Resolver<'_, '_> {
+    fn node(&mut self, node: &Node, job: &str) -> Node {
+        let value = match &node.value {
+            Value::Reference(items) => return self.follow(node, items, job),
+            Value::List(items) if has_reference(node) => {
+                Value::List(Arc::new(items.iter().map(|item| self.node(item, job)).collect()))
+            }
+            Value::Map(map) if has_reference(node) => {
+                let mut out = Map::default();
+                for entry in map.iter() {
+                    let value = self.node(&entry.value, job);
+                    out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+                }
+                Value::Map(Arc::new(out))
+            }
+            other => other.clone(),
+        };
+        Node { value, span: node.span }
+    }
+
+    fn follow(&mut self, node: &Node, items: &[Node], job: &str) -> Node {
+        let nothing = Node { value: Value::Null(crate::syntax::Null::Explicit), span: node.span };
+        let path: Option<Vec<String>> = items.iter().map(|item| item.as_text().map(str::to_owned)).collect();
+        let Some(path) = path.filter(|path| !path.is_empty()) else {
+            self.sink
+                .error(node.span, format!("`{job}`: `!reference` needs a list of keys"))
+                .hint("write `!reference [.job, script]`");
+            return nothing;
+        };
+        let shown = path.join(", ");
+        if let Some((value, nodes)) = self.done.get(&path).cloned() {
+            return if self.spend(nodes, node) { value } else { nothing };
+        }
+        if self.path.contains(&path) {
+            self.sink.error(
+                node.span,
+                format!("`{job}`: `!reference [{shown}]` leads back to itself, a circular chain of references"),
+            );
+            return nothing;
+        }
+        if self.path.len() >= DEPTH_MAX {
+            self.sink.error(node.span, format!("`{job}`: more than {DEPTH_MAX} references lead to one another"));
+            return nothing;
+        }
+        let Some(target) = dig(self.root, &path).or_else(|| self.dig_extended(&path)) else {
+            let known: Vec<&str> = self.root.iter().map(|entry| &*entry.key).collect();
+            let hint = crate::suggest::nearest(&path[0], known.iter().copied().filter(|key| *key != path[0]));
+            let hint = hint.map(|near| format!("did you mean `{near}`?"));
+            self.sink.error(node.span, format!("`{job}`: `!reference [{shown}]` leads nowhere")).maybe_hint(hint);
+            return nothing;
+        };
+        self.path.push(path.clone());
+        let value = self.node(&target, job);
+        self.path.pop();
+        let nodes = weigh(&value);
+        self.done.insert(path, (value.clone(), nodes));
+        if self.spend(nodes, node) { value } else { nothing }
+    }
+
+    fn spend(&mut self, nodes: usize, at: &Node) -> bool {
+        self.spent = self.spent.saturating_add(nodes);
+        if self.spent > NODES_MAX {
+            self.sink.error(at.span, format!("the references expand to more than {NODES_MAX} values"));
+        }
+        self.spent <= NODES_MAX
+    }
+
+    /// A key that a job has by `extends` alone.
+    fn dig_extended(&mut self, path: &[String]) -> Option<Node> {
+        let job = self.root.get(&path[0])?;
+        job.get("extends")?;
+        let extended = extends::one(self.root, &path[0], &mut Sink::default())?;
+        let mut at = Node { value: Value::Map(extended), span: job.span };
+        for key in &path[1..] {
+            at = at.get(key)?.clone();
+        }
+        Some(at)
+    }
+}
+
+fn dig(root: &Map, path: &[String]) -> Option<Node> {
+    let (first, rest) = path.split_first()?;
+    let mut at = root.get(first).filter(|node| !node.is_null())?;
+    for key in rest {
+        at = at.get(key)?;
+    }
+    Some(at.clone())
+}
+
+fn weigh(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) | Value::Reference(items) => 1 + items.iter().map(weigh).sum::<usize>(),
+        Value::Map(map) => 1 + map.iter().map(|entry| weigh(&entry.value)).sum::<usize>(),
+        _ => 1,
+    }
+}

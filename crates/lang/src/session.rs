@@ -1,0 +1,82 @@
+//! One call of the compiler: what is known, what is asked for, what was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::context::Context;
+use crate::diagnostic::Sink;
+use crate::glob::Glob;
+use crate::request::{Answer, Answers, Request};
+use crate::variables::Known;
+
+/// Comparisons of a path with a glob, after which a clause holds without looking further.
+const COMPARISONS_MAX: usize = 50_000;
+
+/// One call of the compiler.
+pub(crate) struct Session<'a> {
+    /// What the pipeline is created with.
+    pub context: &'a Context,
+    /// The answers so far.
+    pub answers: &'a Answers,
+    /// Variables known before any file is read.
+    pub known: Known,
+    /// Findings.
+    pub sink: Sink,
+    asked: BTreeSet<Request>,
+    globs: BTreeMap<String, Glob>,
+}
+
+/// What is known of a request.
+pub(crate) enum Reply<'a> {
+    /// It was asked for just now.
+    Asked,
+    /// It was answered.
+    Given(&'a Answer),
+}
+
+impl<'a> Session<'a> {
+    /// A call with that context and those answers.
+    pub fn new(context: &'a Context, answers: &'a Answers) -> Self {
+        Self {
+            context,
+            answers,
+            known: Known::new(context),
+            sink: Sink::default(),
+            asked: BTreeSet::new(),
+            globs: BTreeMap::new(),
+        }
+    }
+
+    /// Looks an answer up, or asks for it.
+    pub fn ask(&mut self, request: Request) -> Reply<'a> {
+        match self.answers.get(&request) {
+            Some(answer) => Reply::Given(answer),
+            None => {
+                self.asked.insert(request);
+                Reply::Asked
+            }
+        }
+    }
+
+    /// What was asked for and not answered.
+    pub fn take_asked(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.asked).into_iter().collect()
+    }
+
+    /// Whether one of the paths matches one of the patterns; too many comparisons count as a match.
+    pub fn any_match(&mut self, patterns: &[String], paths: &[String]) -> bool {
+        if patterns.len().saturating_mul(paths.len()) > COMPARISONS_MAX && !patterns.iter().all(|p| is_plain(p)) {
+            return true;
+        }
+        patterns.iter().any(|pattern| {
+            if is_plain(pattern) {
+                return paths.iter().any(|path| path == pattern);
+            }
+            let glob = self.globs.entry(pattern.clone()).or_insert_with(|| Glob::new(pattern));
+            paths.iter().any(|path| glob.matches(path))
+        })
+    }
+}
+
+fn is_plain(pattern: &str) -> bool {
+    !pattern.contains(['*', '?', '[', '{', '\\']) && !pattern.starts_with("./")
+}

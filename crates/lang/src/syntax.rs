@@ -1,0 +1,257 @@
+//! YAML as a tree whose nodes know their places.
+//!
+//! The parser's events are composed here: aliases, merge keys, duplicate keys, YAML 1.1 scalars and `!reference`.
+
+mod compose;
+mod scalar;
+
+use std::sync::Arc;
+
+pub(crate) use compose::{Document, compose};
+pub(crate) use scalar::{float_text, resolve};
+
+/// Number of a file in [`crate::diagnostic::Sink`].
+pub(crate) type FileId = u32;
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// Byte behind the last.
+    pub end: u32,
+}
+
+/// A value and where it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    /// The value.
+    pub value: Value,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// Nothing was written, or `null`, or `~`.
+    Null(Null),
+    /// A boolean.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Text(Arc<str>),
+    /// A list.
+    List(Arc<Vec<Node>>),
+    /// A mapping.
+    Map(Arc<Map>),
+    /// `!reference [a, b]`, not resolved yet.
+    Reference(Arc<Vec<Node>>),
+}
+
+/// How a null was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Null {
+    /// `key:` and nothing behind.
+    Empty,
+    /// `null` or `~`.
+    Explicit,
+}
+
+/// A mapping in source order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Map {
+    entries: Vec<Entry>,
+    index: std::collections::BTreeMap<Arc<str>, usize>,
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// The key as text.
+    pub key: Arc<str>,
+    /// Where the key was written.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+/// Entries from which on a mapping keeps an index.
+const INDEXED_FROM: usize = 12;
+
+impl Map {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The entry of a key.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.position(key).map(|at| &self.entries[at])
+    }
+
+    /// Whether the key is there.
+    pub fn contains(&self, key: &str) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Sets a key; a key that is there keeps its place in the order. Returns the entry that was replaced.
+    pub fn set(&mut self, entry: Entry) -> Option<Entry> {
+        if let Some(at) = self.position(&entry.key) {
+            return Some(std::mem::replace(&mut self.entries[at], entry));
+        }
+        self.entries.push(entry);
+        self.reindex(self.entries.len() - 1);
+        None
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &str) -> Option<Entry> {
+        let at = self.position(key)?;
+        let entry = self.entries.remove(at);
+        self.index.clear();
+        self.reindex(self.entries.len().saturating_sub(1));
+        Some(entry)
+    }
+
+    /// Keeps the entries that the test holds for.
+    pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(keep);
+        self.index.clear();
+        self.reindex(self.entries.len().saturating_sub(1));
+    }
+
+    fn reindex(&mut self, last: usize) {
+        if self.entries.len() < INDEXED_FROM {
+            return;
+        }
+        let from = if self.index.is_empty() { 0 } else { last };
+        for at in from..self.entries.len() {
+            self.index.insert(self.entries[at].key.clone(), at);
+        }
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        if self.index.is_empty() {
+            return self.entries.iter().position(|entry| &*entry.key == key);
+        }
+        self.index.get(key).copied()
+    }
+}
+
+impl Node {
+    /// A text at a place.
+    pub fn text(text: impl Into<Arc<str>>, span: Span) -> Self {
+        Self { value: Value::Text(text.into()), span }
+    }
+
+    /// Whether it is null, however written.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null(_))
+    }
+
+    /// The text, where it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The list, where it is one.
+    pub fn as_list(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The mapping, where it is one.
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The boolean, where it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.value {
+            Value::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The whole number, where it is one.
+    pub fn as_int(&self) -> Option<i64> {
+        match self.value {
+            Value::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a key, where this is a mapping and the value is not null.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.get(key).filter(|node| !node.is_null())
+    }
+
+    /// A scalar as text, the way Ruby's `to_s` writes it; null is the empty text.
+    pub fn scalar_text(&self) -> Option<String> {
+        match &self.value {
+            Value::Null(_) => Some(String::new()),
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Int(value) => Some(value.to_string()),
+            Value::Float(value) => Some(float_text(*value)),
+            Value::Text(text) => Some(text.to_string()),
+            Value::List(_) | Value::Map(_) | Value::Reference(_) => None,
+        }
+    }
+
+    /// The kind in words, with its article.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null(_) => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Int(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+            Value::Reference(_) => "a reference",
+        }
+    }
+
+    /// The texts of a text, or of lists of texts nested in each other, in order; what is no text is left out.
+    pub fn flat_texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        self.collect_texts(&mut texts);
+        texts
+    }
+
+    fn collect_texts(&self, texts: &mut Vec<String>) {
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.collect_texts(texts)),
+            Value::Null(_) | Value::Map(_) | Value::Reference(_) => {}
+            _ => texts.extend(self.scalar_text()),
+        }
+    }
+}

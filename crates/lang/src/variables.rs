@@ -1,0 +1,204 @@
+//! Layers of variables, and the predefined ones.
+
+use std::collections::BTreeMap;
+
+use serin_model::plan::Variable;
+
+use crate::context::{Context, SettingVariable};
+
+/// Variables by key.
+pub(crate) type Layer = BTreeMap<String, Variable>;
+
+/// Layers, strongest first.
+#[derive(Clone, Default)]
+pub(crate) struct Scope<'a> {
+    layers: Vec<&'a Layer>,
+}
+
+impl<'a> Scope<'a> {
+    /// A scope of those layers, strongest first.
+    pub fn new(layers: Vec<&'a Layer>) -> Self {
+        Self { layers }
+    }
+
+    /// The text of a variable.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.variable(key).map(|variable| variable.value.as_str())
+    }
+
+    /// A variable.
+    pub fn variable(&self, key: &str) -> Option<&'a Variable> {
+        self.layers.iter().find_map(|layer| layer.get(key))
+    }
+
+    /// A text with the variables in it replaced, recursively; a variable that is in turn being replaced becomes empty.
+    pub fn expand(&self, text: &str, unknown: crate::expand::Unknown) -> String {
+        self.expand_at(text, unknown, &mut Vec::new())
+    }
+
+    fn expand_at(&self, text: &str, unknown: crate::expand::Unknown, path: &mut Vec<String>) -> String {
+        if !text.contains(['$', '%']) {
+            return text.to_owned();
+        }
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        for name in crate::expand::names(text) {
+            let Some(variable) = self.variable(name) else { continue };
+            if values.contains_key(name) || path.iter().any(|outer| outer == name) || path.len() >= EXPANSION_DEPTH_MAX
+            {
+                continue;
+            }
+            let value = if variable.raw {
+                variable.value.clone()
+            } else {
+                path.push(name.to_owned());
+                let value = self.expand_at(&variable.value, unknown, path);
+                path.pop();
+                value
+            };
+            values.insert(name.to_owned(), value);
+        }
+        crate::expand::expand(text, &|name| values.get(name).map(String::as_str), unknown)
+    }
+
+    /// Every variable, the strongest of each key, for [`crate::expand::expand_all`].
+    pub fn all(&self) -> Vec<Variable> {
+        let mut seen: BTreeMap<&str, &Variable> = BTreeMap::new();
+        for layer in self.layers.iter().rev() {
+            seen.extend(layer.iter().map(|(key, variable)| (key.as_str(), variable)));
+        }
+        seen.into_values().cloned().collect()
+    }
+}
+
+/// Variables that may stand in each other's values.
+const EXPANSION_DEPTH_MAX: usize = 20;
+
+/// The layers that are known before any file is read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Given when the pipeline was started.
+    pub pipeline: Layer,
+    /// Of project and groups, for jobs without environment.
+    pub settings: Layer,
+    /// Predefined.
+    pub predefined: Layer,
+}
+
+impl Known {
+    /// The layers of a context.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            pipeline: layer(&context.pipeline_variables),
+            settings: settings(context, None),
+            predefined: predefined(context),
+        }
+    }
+
+    /// What `include` and `workflow` see.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope::new(vec![&self.pipeline, &self.settings, &self.predefined])
+    }
+}
+
+/// A layer of a list; later ones of the same key win.
+pub(crate) fn layer(variables: &[Variable]) -> Layer {
+    variables.iter().map(|variable| (variable.key.clone(), variable.clone())).collect()
+}
+
+/// Settings of groups and project that a job with that environment gets, the more specific scope winning.
+pub(crate) fn settings(context: &Context, environment: Option<&str>) -> Layer {
+    let mut layer = Layer::new();
+    for level in [&context.group_variables, &context.project_variables] {
+        let mut matching: Vec<(usize, &SettingVariable)> = level
+            .iter()
+            .filter(|setting| !setting.protected || context.protected)
+            .filter_map(|setting| Some((specificity(&setting.environment_scope, environment)?, setting)))
+            .collect();
+        matching.sort_by_key(|(specificity, _)| *specificity);
+        layer.extend(matching.into_iter().map(|(_, setting)| (setting.variable.key.clone(), setting.variable.clone())));
+    }
+    layer
+}
+
+/// How specific a scope is, where it holds: `*` least, then by length, the exact name most.
+fn specificity(scope: &str, environment: Option<&str>) -> Option<usize> {
+    if scope == "*" || scope.is_empty() {
+        return Some(0);
+    }
+    let name = environment?;
+    if scope == name {
+        return Some(usize::MAX);
+    }
+    let pattern = scope.replace('*', "**");
+    (scope.contains('*') && crate::glob::include_matches(&pattern, name)).then_some(scope.len())
+}
+
+fn predefined(context: &Context) -> Layer {
+    let mut layer = Layer::new();
+    let mut put = |key: &str, value: &str| {
+        layer.insert(key.to_owned(), Variable::plain(key, value));
+    };
+    let reference = context.ref_name();
+    put("CI", "true");
+    put("GITLAB_CI", "true");
+    put("CI_PIPELINE_SOURCE", context.source.as_str());
+    put("CI_DEFAULT_BRANCH", &context.default_branch);
+    put("CI_COMMIT_REF_NAME", reference);
+    put("CI_COMMIT_REF_SLUG", &slug(reference));
+    put("CI_COMMIT_REF_PROTECTED", if context.protected { "true" } else { "false" });
+    if let Some(tag) = &context.tag {
+        put("CI_COMMIT_TAG", tag);
+    } else if !context.is_merge_request()
+        && let Some(branch) = &context.branch
+    {
+        put("CI_COMMIT_BRANCH", branch);
+    }
+    if context.is_merge_request()
+        && let Some(branch) = &context.branch
+    {
+        put("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", branch);
+    }
+    if !context.sha.is_empty() {
+        put("CI_COMMIT_SHA", &context.sha);
+        put("CI_COMMIT_SHORT_SHA", context.sha.get(..8).unwrap_or(&context.sha));
+    }
+    project(context, &mut put);
+    server(context, &mut put);
+    layer.extend(context.predefined.iter().map(|variable| (variable.key.clone(), variable.clone())));
+    layer
+}
+
+fn project(context: &Context, put: &mut dyn FnMut(&str, &str)) {
+    let (namespace, name) = context.project.rsplit_once('/').unwrap_or(("", &context.project));
+    put("CI_PROJECT_PATH", &context.project);
+    put("CI_PROJECT_NAME", name);
+    put("CI_PROJECT_TITLE", name);
+    put("CI_PROJECT_NAMESPACE", namespace);
+    put("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default());
+    put("CI_PROJECT_PATH_SLUG", &slug(&context.project));
+    if !context.server_url.is_empty() {
+        put("CI_PROJECT_URL", &format!("{}/{}", context.server_url, context.project));
+    }
+}
+
+fn server(context: &Context, put: &mut dyn FnMut(&str, &str)) {
+    let Some((protocol, host)) = context.server_url.split_once("://") else {
+        return;
+    };
+    let host = host.trim_end_matches('/');
+    let (name, port) = host.rsplit_once(':').unwrap_or((host, if protocol == "https" { "443" } else { "80" }));
+    put("CI_SERVER_URL", context.server_url.trim_end_matches('/'));
+    put("CI_SERVER_HOST", name);
+    put("CI_SERVER_FQDN", host);
+    put("CI_SERVER_PORT", port);
+    put("CI_SERVER_PROTOCOL", protocol);
+    put("CI_API_V4_URL", &format!("{}/api/v4", context.server_url.trim_end_matches('/')));
+}
+
+/// Lower case, 63 bytes, everything but letters and digits a dash, no dash at the ends (`CI_COMMIT_REF_SLUG`).
+#[must_use]
+pub fn slug(text: &str) -> String {
+    let slug: String =
+        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    slug.trim_matches('-').to_owned()
+}
