@@ -165,6 +165,31 @@ impl<'s> Checker<'s> {
         self.path.pop();
     }
 
+    /// Checks the root of a file.
+    pub fn check_root(&mut self, node: &Node, shape: &'static Shape) {
+        self.subject = "the file".to_owned();
+        if let (Some(map), Some(object)) = (node.as_map(), &shape.map) {
+            for required in object.required.iter().filter(|key| !map.contains(key)) {
+                self.error(node, &format!("needs the key `{required}`"));
+            }
+            for entry in map.iter() {
+                match object.keys.iter().find(|(name, _)| **name == *entry.key) {
+                    Some((_, shape)) => {
+                        let subject = std::mem::take(&mut self.subject);
+                        self.key(&entry.key, &entry.value, shape);
+                        self.subject = subject;
+                    }
+                    None => {
+                        let hint = suggest::hint(&entry.key, object.keys.iter().map(|(name, _)| *name));
+                        self.sink
+                            .error(entry.key_span, format!("the file has the unknown key `{}`", entry.key))
+                            .hint(hint);
+                    }
+                }
+            }
+        }
+    }
+
     /// The keyword in words: ``job `x`: `cache:key` ``.
     pub fn place(&self) -> String {
         let path = self.path.join(":");

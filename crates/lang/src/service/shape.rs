@@ -1,0 +1,155 @@
+//! What may stand in `serin.yml`.
+
+use super::values;
+use crate::shape::runner::PLAIN_VARIABLES;
+use crate::shape::{
+    Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXTS, Text, choice, mapping, object,
+};
+use crate::syntax::Node;
+
+const COMMANDS: Shape = Shape { what: "a command or a list of commands", list: TEXTS.list, ..FILLED };
+const PORT: Shape = Shape { what: "a port from 1 to 65535", number: Some((1, 65_535)), ..NOTHING };
+const DURATION: Shape = Shape {
+    what: "a duration such as `30s`",
+    text: Some(Text::Filled),
+    number: Some((0, 1 << 40)),
+    check: Some(duration),
+    ..NOTHING
+};
+const PATH: Shape = Shape { what: "a path such as `/healthz`", check: Some(path), ..FILLED };
+const HEALTH: Shape = object(&[("path", &PATH), ("timeout", &DURATION), ("interval", &DURATION)], &[]);
+const LOGS: Shape = object(&[("format", &choice("a format", &["json", "logfmt", "text"]))], &[]);
+const IMAGE: Shape = object(&[("dockerfile", &FILLED)], &[]);
+const SERVICE: Shape = object(
+    &[
+        ("name", &Shape { check: Some(name), ..FILLED }),
+        ("build", &COMMANDS),
+        ("test", &COMMANDS),
+        ("integration", &COMMANDS),
+        ("outputs", &TEXTS),
+        ("image", &IMAGE),
+        ("command", &Shape { what: "a program and its arguments as a list", list: TEXTS.list, ..FILLED }),
+        ("variables", &PLAIN_VARIABLES),
+        ("port", &PORT),
+        ("health", &HEALTH),
+        ("logs", &LOGS),
+        ("stop_timeout", &DURATION),
+    ],
+    &["name"],
+);
+const NODES: Shape = Shape { what: "a number from 1 to 1000", number: Some((1, 1_000)), ..NOTHING };
+const POOL: Shape = object(&[("nodes", &NODES)], &["nodes"]);
+const LISTEN: Shape = Shape { what: "an address such as `0.0.0.0:8000`", check: Some(listen), ..FILLED };
+const ENVIRONMENT: Shape = object(
+    &[
+        ("platform", &choice("a platform", &["process", "docker", "kubernetes"])),
+        ("nodes", &NODES),
+        ("pools", &mapping(&POOL)),
+        ("listen", &LISTEN),
+        ("min_serving", &Shape { what: "a number from 0 to 1000", number: Some((0, 1_000)), ..NOTHING }),
+        ("drain_timeout", &DURATION),
+    ],
+    &[],
+);
+const SHARE: Shape = Shape {
+    what: "a share such as `1%`",
+    text: Some(Text::Filled),
+    number: Some((0, 1)),
+    float: true,
+    check: Some(share),
+    ..NOTHING
+};
+const STEP: Shape = object(&[("traffic", &SHARE), ("for", &DURATION)], &["traffic", "for"]);
+const STEPS: Shape = Shape {
+    what: "a list of steps such as `{traffic: 1%, for: 5m}`",
+    list: Some(List { item: &STEP, empty: Empty::Wrong, max: 50, nested: Nested::No }),
+    ..NOTHING
+};
+const TOLERANCE: Shape =
+    Shape { what: "a tolerance such as `10%` or `0.1pp`", text: Some(Text::Filled), check: Some(tolerance), ..NOTHING };
+const CANARY: Shape = object(
+    &[
+        ("nodes", &NODES),
+        ("steps", &STEPS),
+        ("false_alarm", &SHARE),
+        ("tick", &DURATION),
+        ("tolerate", &mapping(&TOLERANCE)),
+    ],
+    &[],
+);
+const RELEASE: Shape = object(
+    &[
+        ("order", &choice("an order", &["manual", "automatic"])),
+        ("watch", &DURATION),
+        ("approvals", &Shape { what: "a number from 0 to 100", number: Some((0, 100)), ..NOTHING }),
+        ("freeze", &TEXTS),
+    ],
+    &[],
+);
+
+/// `serin.yml`.
+pub(super) const CONFIG: Shape = Shape {
+    map: Some(Object {
+        keys: &[
+            ("service", &SERVICE),
+            ("branches", &object(&[("develop", &FILLED), ("master", &FILLED)], &[])),
+            ("environments", &mapping(&ENVIRONMENT)),
+            ("canary", &CANARY),
+            ("release", &RELEASE),
+        ],
+        rest: None,
+        required: &["service"],
+    }),
+    ..NOTHING
+};
+
+fn duration(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.scalar_text().unwrap_or_default();
+    if values::duration_ms(&text).is_none() {
+        checker.error(node, &format!("is no duration: `{text}`")).hint("write it as `500ms`, `30s`, `5m` or `1h 30m`");
+    }
+}
+
+fn path(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    if !text.starts_with('/') || text.contains(char::is_whitespace) || text.contains(char::is_control) {
+        checker
+            .error(node, &format!("must be a path, not `{text}`"))
+            .hint(format!("write `/{}`", text.trim_start_matches('/').trim()));
+    }
+}
+
+fn name(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    let plain = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !plain || text.len() > 63 || text.starts_with('-') || text.ends_with('-') {
+        let message = format!("must be 1 to 63 small letters, digits and dashes, not `{text}`");
+        checker.error(node, &message).hint(format!("write `{}`", crate::variables::slug(text)));
+    }
+}
+
+fn listen(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    let good = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if !good {
+        checker.error(node, &format!("must be `host:port`, not `{text}`")).hint("write `127.0.0.1:8000`");
+    }
+}
+
+fn share(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.scalar_text().unwrap_or_default();
+    if values::share(&text).is_none() {
+        checker.error(node, &format!("is no share from 0 to 100 %: `{text}`")).hint("write it as `1%` or `0.5%`");
+    }
+}
+
+fn tolerance(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    if values::tolerance(text).is_none() {
+        checker
+            .error(node, &format!("is no tolerance: `{text}`"))
+            .hint("write it as `10%` of the baseline, or as `0.1pp` of difference");
+    }
+}

@@ -1,0 +1,97 @@
+use serin_model::service::{LogFormat, Order, Platform, Step, Tolerance};
+
+use super::parse;
+use crate::SourceFile;
+
+const PRODUCT: &str = r#"
+service:
+  name: shop
+  build: [make build]
+  test:  [make test]
+  integration: [./it.sh]
+  outputs: [shop, static/**]
+  image: { dockerfile: Dockerfile }
+  command: [./shop]
+  port: 8080
+  health: { path: /healthz, timeout: 30s }
+  logs: { format: json }
+branches: { develop: develop, master: master }
+environments:
+  test: { platform: process, nodes: 1 }
+  production:
+    platform: docker
+    pools: { a: { nodes: 3 }, b: { nodes: 3 } }
+    listen: 0.0.0.0:8000
+    drain_timeout: 500ms
+canary:
+  nodes: 2
+  steps: [{ traffic: 1%, for: 5m }, { traffic: 5%, for: 10m }, { traffic: 20%, for: 1h 30m }]
+  false_alarm: 1%
+  tolerate: { cpu: 10%, memory: 10%, latency.p99: 10%, http.errors: 0.1pp, log.error: 20% }
+release: { order: manual, approvals: 1, freeze: ["Fri 16:00 – Mon 09:00 Asia/Shanghai"] }
+"#;
+
+#[test]
+fn the_whole_file_is_read() {
+    let (config, found) = parse(&SourceFile::new("serin.yml", PRODUCT));
+    assert_eq!(found, []);
+    let config = config.unwrap();
+    assert_eq!(config.service.name, "shop");
+    assert_eq!(config.service.port, Some(8080));
+    assert_eq!(config.service.logs, LogFormat::Json);
+    assert_eq!(config.service.stop_timeout_ms, 10_000);
+    assert_eq!(config.environments[0].pools[0].name, "default");
+    assert_eq!(config.environments[1].platform, Platform::Docker);
+    assert_eq!(config.environments[1].pools[1].nodes, 3);
+    assert_eq!(config.environments[1].drain_timeout_ms, 500);
+    assert_eq!(config.canary.steps[2], Step { traffic_ppm: 200_000, for_ms: 90 * 60_000 });
+    assert!(config.canary.tolerate.contains(&("http.errors".to_owned(), Tolerance::Points(0.001))));
+    assert!(config.canary.tolerate.contains(&("cpu".to_owned(), Tolerance::Relative(0.1))));
+    assert_eq!(config.release.order, Order::Manual);
+    assert_eq!(config.release.freeze.len(), 1);
+}
+
+#[test]
+fn a_name_is_enough() {
+    let config = parse(&SourceFile::new("serin.yml", "service: {name: x}")).0.unwrap();
+    assert_eq!(config.canary.steps.len(), 3);
+    assert_eq!((config.canary.tick_ms, config.canary.nodes, config.release.watch_ms), (5_000, 2, 60_000));
+    assert_eq!((config.service.health.path.as_str(), config.service.health.interval_ms), ("/healthz", 250));
+    assert_eq!(config.branches.develop, "develop");
+}
+
+/// Each wrong text with what its first error says, and where.
+#[test]
+fn errors_name_the_place_and_what_is_right() {
+    for (text, line, column, says, hint) in [
+        ("service: {name: x, helth: {}}", 1, 20, "unknown key `helth`", "`health`"),
+        ("service:\n  name: x\n  port: 80000", 3, 9, "`service:port` must be a number from 1 to 65535", ""),
+        ("service: {name: x}\ncanary: {false_alarm: lots}", 2, 23, "is no share", "1%"),
+        (
+            "service: {name: x}\ncanary: {steps: [{traffic: 5%, for: 1m}, {traffic: 1%, for: 1m}]}",
+            2,
+            42,
+            "must ascend",
+            "",
+        ),
+        ("service: {name: x}\nenvironments: {p: {listen: here}}", 2, 28, "must be `host:port`", "127.0.0.1"),
+        (
+            "service: {name: x}\nenvironments: {p: {nodes: 1, pools: {a: {nodes: 1}}}}",
+            2,
+            27,
+            "both `nodes` and `pools`",
+            "",
+        ),
+        ("service: {name: x}\nenvironments: {p: {platform: dokcer}}", 2, 30, "does not know `dokcer`", "`docker`"),
+        ("service: {name: Shop Front}", 1, 17, "small letters", "shop-front"),
+        ("branches: {develop: d}", 1, 1, "needs the key `service`", ""),
+        ("service: {name: x, health: {timeout: soon}}", 1, 38, "is no duration", "500ms"),
+    ] {
+        let (config, found) = parse(&SourceFile::new("serin.yml", text));
+        assert!(config.is_none(), "{text}");
+        let first = &found[0];
+        assert!(first.message.contains(says), "{text}: {}", first.message);
+        assert_eq!((first.line, first.column), (line, column), "{text}: {}", first.message);
+        assert!(first.hint.clone().unwrap_or_default().contains(hint), "{text}: {:?}", first.hint);
+    }
+}
