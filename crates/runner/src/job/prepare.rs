@@ -80,6 +80,12 @@ impl Job<'_> {
 
     async fn get_sources(&mut self) -> Result<(), Halt> {
         self.trace.section("get_sources", "Getting source from Git repository").await;
+        let result = self.hook_and_sources().await;
+        self.trace.section_end("get_sources").await;
+        result
+    }
+
+    async fn hook_and_sources(&mut self) -> Result<(), Halt> {
         let hooks = self.request.script.pre_get_sources_script.clone();
         if !hooks.is_empty() {
             let (deadline, cancel) = (self.deadline, self.cancel.clone());
@@ -91,7 +97,6 @@ impl Job<'_> {
             Strategy::None => self.trace.line("Skipping Git repository setup").await,
             Strategy::Empty => self.trace.line("Skipping Git repository setup: the folder is empty").await,
         }
-        self.trace.section_end("get_sources").await;
         Ok(())
     }
 
@@ -150,6 +155,12 @@ impl Job<'_> {
             return Ok(());
         }
         self.trace.section("download_artifacts", "Downloading artifacts").await;
+        let result = self.unpack_each_dependency().await;
+        self.trace.section_end("download_artifacts").await;
+        result
+    }
+
+    async fn unpack_each_dependency(&mut self) -> Result<(), Halt> {
         for Dependency { job_id, name, archive } in self.request.dependencies.clone() {
             self.trace.line(&format!("Downloading artifacts for {name} ({job_id})...")).await;
             if !archive.is_file() {
@@ -167,7 +178,6 @@ impl Job<'_> {
                 Err(error) => return Err(Halt::System(format!("the artifacts of `{name}` ({job_id}): {error}"))),
             }
         }
-        self.trace.section_end("download_artifacts").await;
         Ok(())
     }
 }

@@ -1,0 +1,6 @@
+//! The store on a real folder.
+
+mod archives;
+mod artifacts;
+mod releases;
+mod traces;
