@@ -54,7 +54,13 @@ impl Turn {
                 *since = since.plus_ms(held_ms);
             }
             self.note(Entry::Resumed { by });
-        } else if self.rollout.phase == Phase::Deciding {
+        }
+        Ok(())
+    }
+
+    pub(crate) fn accept(&mut self, watch: u32, by: String) -> Result<(), Refusal> {
+        self.refuse_if_over()?;
+        if self.rollout.phase == Phase::Deciding && watch == self.rollout.watches {
             self.note(Entry::Accepted { by });
             match self.rollout.kind {
                 Kind::Canary => self.pass(),

@@ -12,8 +12,11 @@ pub enum Action {
     Pause,
     /// Let it go on.
     Resume,
-    /// Accept what the judge could not decide ([`crate::Event::Resume`]).
-    Accept,
+    /// Accept what the judge could not decide in this comparison.
+    Accept {
+        /// Its number.
+        watch: u32,
+    },
     /// Stop it.
     Abort,
     /// Give every node the version before.
@@ -28,7 +31,7 @@ impl Rollout {
         match &self.phase {
             _ if self.pause.is_some() => actions.push(Action::Resume),
             Phase::AwaitingPool { pool } => actions.push(Action::ReleasePool(pool.clone())),
-            Phase::Deciding => actions.push(Action::Accept),
+            Phase::Deciding => actions.push(Action::Accept { watch: self.watches }),
             _ => {}
         }
         if self.pause.is_none() && self.may_pause() {

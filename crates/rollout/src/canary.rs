@@ -129,6 +129,7 @@ impl Turn {
     fn enter_step(&mut self, step: usize) {
         let share_ppm = self.rollout.settings.steps.get(step).map_or(0, |step| step.traffic_ppm);
         self.rollout.share_ppm = share_ppm;
+        self.rollout.share_nodes = u32::try_from(self.canary().count()).unwrap_or(u32::MAX);
         self.rollout.phase = Phase::Stepping { step, since: self.now };
         self.note(Entry::Step { step: step + 1, share_ppm });
     }

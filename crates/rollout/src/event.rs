@@ -81,8 +81,15 @@ pub enum Event {
         /// Who.
         by: String,
     },
-    /// A person lets it go on; accepts, where the judge could not tell.
+    /// A person lets it go on after a pause.
     Resume {
+        /// Who.
+        by: String,
+    },
+    /// A person accepts what the judge could not decide.
+    Accept {
+        /// Number of the comparison, [`crate::Watch::number`]: a second click does not accept another one.
+        watch: u32,
         /// Who.
         by: String,
     },

@@ -28,6 +28,10 @@ mod release;
 mod restore;
 mod rollout;
 mod route;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod scene;
 mod settings;
 mod slot;
 mod step;

@@ -27,6 +27,8 @@ pub struct Rollout {
     pub pause: Option<Pause>,
     /// The approved share of the canary group, in parts per million.
     pub share_ppm: u32,
+    /// How many nodes that share was approved for.
+    pub share_nodes: u32,
     /// Grows with each change of the desired routes, across rollouts of the environment.
     pub revision: u64,
     /// The newest revision of the routes that the gateway is known to have taken.
@@ -80,7 +82,7 @@ pub enum Phase {
         /// When it began, moved on by pauses.
         since: Timestamp,
     },
-    /// The judge could not tell: a person resumes (accepts), aborts or rolls back.
+    /// The judge could not tell: a person accepts, aborts or rolls back.
     Deciding,
     /// Canary passed: its nodes keep the version and the last share.
     Held,
@@ -207,6 +209,8 @@ pub struct Ground {
     pub nodes: Vec<Standing>,
     /// The approved share of a held canary, in parts per million.
     pub share_ppm: u32,
+    /// How many nodes that share was approved for.
+    pub share_nodes: u32,
     /// Revision of the routes.
     pub revision: u64,
     /// Newest revision that the gateway is known to have taken.
@@ -233,6 +237,7 @@ impl Rollout {
             phase: Phase::Created,
             pause: None,
             share_ppm: ground.share_ppm,
+            share_nodes: ground.share_nodes,
             revision: ground.revision,
             applied: ground.applied,
             watch: None,
@@ -279,6 +284,7 @@ impl Rollout {
         Ground {
             nodes: self.slots.iter().map(|slot| self.standing_of(slot)).collect(),
             share_ppm: self.share_ppm,
+            share_nodes: self.share_nodes,
             revision: self.revision,
             applied: self.applied,
         }

@@ -51,12 +51,21 @@ impl Rollout {
     pub fn desired_routes(&self) -> Vec<DesiredRoute> {
         let full = parts(&self.slots, &Traffic::Full);
         let shared: Vec<usize> = indexes(&self.slots, |slot| slot.traffic == Traffic::Share && slot.is_usable());
-        let share = if shared.is_empty() { 0 } else { self.share_ppm.min(PPM) };
+        let share = self.share_of(shared.len());
         let mut weights = vec![0; self.slots.len()];
         spread(&mut weights, &shared, share);
         spread(&mut weights, &full, PPM - share);
         let routed = self.slots.iter().zip(weights).filter(|(slot, _)| slot.traffic != Traffic::Out);
         routed.map(|(slot, weight_ppm)| route(slot, weight_ppm)).collect()
+    }
+
+    /// The share of so many canary nodes: a node that leaves the group takes its part along, rather than burdening the
+    /// others with it.
+    fn share_of(&self, nodes: usize) -> u32 {
+        let nodes = u64::try_from(nodes).unwrap_or(u64::MAX).min(u64::from(PPM));
+        let group = u64::from(self.share_nodes).max(nodes).max(1);
+        let share = u64::from(self.share_ppm.min(PPM)) * nodes / group;
+        u32::try_from(share).unwrap_or(PPM)
     }
 
     /// What the judge shall compare.

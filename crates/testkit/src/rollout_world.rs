@@ -64,8 +64,8 @@ pub struct World {
     published: BTreeMap<u64, Published>,
     /// The gateway has had the minimum of serving nodes once.
     has_served: bool,
-    /// Nodes that were unwell when they were taken out.
-    excused: BTreeSet<NodeName>,
+    /// Nodes that were unwell when they were taken out, with the revision that did it.
+    excused: BTreeMap<NodeName, u64>,
     plan: VecDeque<Kind>,
     faults_end: Timestamp,
     changed: Timestamp,
@@ -121,7 +121,7 @@ impl World {
             stable,
             published: BTreeMap::new(),
             has_served: false,
-            excused: BTreeSet::new(),
+            excused: BTreeMap::new(),
             plan,
             faults_end,
             changed: Timestamp(0),
@@ -260,9 +260,7 @@ impl World {
         for (old, new) in self.rollout.slots.iter().zip(&next.slots) {
             let leaves = old.traffic == Traffic::Full && new.traffic != Traffic::Full;
             if leaves && (new.health != Known::Healthy || !self.site.is_ready(&new.node, self.now)) {
-                self.excused.insert(new.node.clone());
-            } else if new.traffic == Traffic::Full && old.traffic != Traffic::Full {
-                self.excused.remove(&new.node);
+                self.excused.insert(new.node.clone(), next.revision);
             }
         }
         let ended = !self.rollout.is_over() && next.is_over();
@@ -393,8 +391,11 @@ impl World {
             return Ok(());
         }
         let Some(published) = self.published.get(&self.gateway.revision) else { return Ok(()) };
+        let revision = self.gateway.revision;
+        self.excused.retain(|node, left| revision < *left || !published.full.contains(node));
         let up = |node: &NodeName| self.site.is_ready(node, self.now) || self.site.is_faulty(node, self.now);
-        let serving: BTreeSet<&NodeName> = published.full.iter().filter(|node| up(node)).chain(&self.excused).collect();
+        let serving: BTreeSet<&NodeName> =
+            published.full.iter().filter(|node| up(node)).chain(self.excused.keys()).collect();
         let minimum = self.rollout.settings.minimum(self.rollout.slots.len());
         // The routes of a first version reach the gateway only after it has been deployed.
         self.has_served |= serving.len() >= minimum;

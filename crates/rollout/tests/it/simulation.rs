@@ -13,10 +13,8 @@ fn a_thousand_worlds_keep_their_promises() {
     let seeds = seeds(given.as_deref(), SEEDS);
     let parts: Vec<_> = seeds.chunks(seeds.len().div_ceil(THREADS)).map(<[u64]>::to_vec).collect();
     let results: Vec<Result<Summary, String>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = parts
-            .into_iter()
-            .map(|part| scope.spawn(move || part.into_iter().map(run).collect::<Vec<_>>()))
-            .collect();
+        let threads: Vec<_> =
+            parts.into_iter().map(|part| scope.spawn(move || part.into_iter().map(run).collect::<Vec<_>>())).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let broken: Vec<&String> = results.iter().filter_map(|result| result.as_ref().err()).collect();

@@ -4,7 +4,7 @@ use super::World;
 use super::site::{Nature, Start};
 use crate::random::Random;
 use serin_model::{PoolName, Timestamp};
-use serin_rollout::{Action, Event, Phase, Verdict};
+use serin_rollout::{Action, Event, Known, Phase, Verdict};
 
 /// The people and the pipeline.
 pub(super) struct People {
@@ -86,6 +86,8 @@ impl World {
     pub(super) fn observe(&mut self) {
         let at = self.now;
         let mut events = Vec::new();
+        let known_well = self.rollout.slots.iter().all(|slot| slot.health == Known::Healthy);
+        let all_well = known_well && self.site.processes.values().all(|process| process.is_ready(at));
         for (node, process) in &self.site.processes {
             let (node, generation) = (node.clone(), process.generation);
             if process.is_ready(at) {
@@ -97,7 +99,7 @@ impl World {
             }
         }
         for event in events {
-            if self.random.chance(30) {
+            if self.random.chance(if all_well { 3 } else { 30 }) {
                 self.send(event);
             }
         }
@@ -148,7 +150,7 @@ impl World {
         } else {
             actions
                 .into_iter()
-                .find(|action| matches!(action, Action::ReleasePool(_) | Action::Resume | Action::Accept))
+                .find(|action| matches!(action, Action::ReleasePool(_) | Action::Resume | Action::Accept { .. }))
         };
         if let Some(event) = wanted.map(click) {
             self.send(event);
@@ -183,7 +185,8 @@ fn click(action: Action) -> Event {
     match action {
         Action::ReleasePool(pool) => Event::ReleasePool { pool, by },
         Action::Pause => Event::Pause { by },
-        Action::Resume | Action::Accept => Event::Resume { by },
+        Action::Resume => Event::Resume { by },
+        Action::Accept { watch } => Event::Accept { watch, by },
         Action::Abort => Event::Abort { by, reason: String::from("not today") },
         Action::RollBack => Event::RollBack { by },
     }
