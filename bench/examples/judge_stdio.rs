@@ -6,8 +6,11 @@ use std::process::ExitCode;
 mod judge;
 
 fn main() -> ExitCode {
-    let explained = std::env::args().any(|a| a == "--explain");
-    let detail = if explained { judge::Detail::Explained(Default::default()) } else { judge::Detail::Verdict };
+    let detail = match std::env::args().nth(1).as_deref() {
+        Some("--explain") => judge::Detail::Explained(Default::default()),
+        Some("--estimates") => judge::Detail::Estimates,
+        _ => judge::Detail::Verdict,
+    };
     match judge::serve(std::io::stdin().lock(), std::io::stdout().lock(), detail) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

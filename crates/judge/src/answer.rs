@@ -80,6 +80,8 @@ pub struct MetricReport {
     pub unit: Unit,
     /// Estimated effect.
     pub estimate: f64,
+    /// Standard error of the estimate's logarithm, or of the growth; nodes and time together.
+    pub error: f64,
     /// Lower end of the interval that holds at every look at once.
     pub low: f64,
     /// Upper end of that interval.

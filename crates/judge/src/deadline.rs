@@ -26,6 +26,8 @@ pub(crate) struct Standing {
     pub falling: f64,
     /// Looks so far.
     pub looks: f64,
+    /// Power of the looks by which it falls: 1 for a mean, 3 for a slope.
+    pub power: i32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,7 @@ impl Date {
             self.outcome = Some(outcome);
             return outcome;
         }
-        let then = s.fixed + s.falling * s.looks / (s.looks + left);
+        let then = s.fixed + s.falling * (s.looks / (s.looks + left)).powi(s.power);
         let kept = (then / (s.fixed + s.falling)).clamp(0.0, 1.0);
         let room = (1.0 - kept).max(1e-9).sqrt();
         log_twice_normal_cdf((s.z * kept.sqrt() - critical) / room) - std::f64::consts::LN_2

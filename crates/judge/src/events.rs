@@ -452,7 +452,7 @@ impl Events {
         let standing = |counts: &RateRatio, at: f64, z: f64| {
             let falling = counts.count_variance(at, phi);
             let informed = counts.total.canary_exposure > 0.0;
-            informed.then_some(Standing { z, fixed: spread * spread, falling, looks: self.looks })
+            informed.then_some(Standing { z, fixed: spread * spread, falling, looks: self.looks, power: 1 })
         };
         let worse_standing = standing(&self.main, tests.worse_at, worse_z);
         let within_standing = standing(within_counts, tests.within_at, within_z);
@@ -492,6 +492,7 @@ impl Events {
             name: self.name.clone(),
             unit: Unit::Ratio,
             estimate: centre.exp(),
+            error: self.spread.hypot(self.main.count_variance(0.0, self.dispersion).sqrt()),
             low: low.exp(),
             high: high.exp(),
             ok: 1.0 + self.ok.rel,

@@ -20,6 +20,8 @@ const DRIFT: f64 = 0.01;
 const DRIFT_WEIGHT: f64 = 3.0;
 /// Prior deviation of the level between nodes that have no past.
 const LEVEL_SPREAD: f64 = 0.05;
+/// Most degrees of freedom that the scatter between all nodes may add.
+const POOLED_FREEDOM_MAX: f64 = 40.0;
 /// Scattered blocks without which no outlier is told.
 const SCATTER_MIN: usize = 12;
 /// Prior deviation of a node's growth, in parts a minute.
@@ -109,8 +111,9 @@ struct Dates {
 }
 
 impl Dates {
-    fn new(stakes: Stakes) -> Self {
-        let worse = Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks);
+    fn new(stakes: Stakes, direction: Direction) -> Self {
+        let alpha = if direction == Direction::Both { 0.5 * stakes.alpha } else { stakes.alpha };
+        let worse = Deadlines::new(deadline::WORSE, alpha, stakes.looks);
         let within = Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks);
         Self { up: worse.clone(), down: worse, within }
     }
@@ -123,6 +126,8 @@ struct Estimate {
     time: f64,
     /// Part of `time` that the past contributes and that no longer falls.
     time_past: f64,
+    /// Power of the number of blocks by which the rest falls.
+    power: i32,
     time_freedom: f64,
     node: f64,
     node_freedom: f64,
@@ -146,7 +151,7 @@ impl Estimate {
 
     fn standing(&self, distance: f64, looks: f64) -> Standing {
         let z = normal_equivalent(distance / self.variance().sqrt(), self.freedom());
-        Standing { z, fixed: self.node + self.time_past, falling: self.time - self.time_past, looks }
+        Standing { z, fixed: self.node + self.time_past, falling: self.time - self.time_past, looks, power: self.power }
     }
 }
 
@@ -177,8 +182,8 @@ impl Level {
             before: None,
             load_sum: (0.0, 0.0),
             samples: 0,
-            dates: Dates::new(stakes),
-            growth_dates: Dates::new(stakes),
+            dates: Dates::new(stakes, metric.direction),
+            growth_dates: Dates::new(stakes, Direction::Up),
             evidence: Evidence::default(),
             growth_evidence: Evidence::default(),
         }
@@ -254,7 +259,10 @@ impl Level {
             .into_iter()
             .flatten()
             .fold((0.0, 0.0), |s, d| (s.0 + d.squares(), s.1 + d.influence.len() as f64 - 1.0));
-        let per_block = squares / freedom.max(1.0);
+        let (pooled, pooled_freedom) = self.pooled_scatter(cut);
+        let weight = pooled_freedom.min(POOLED_FREEDOM_MAX);
+        let freedom = freedom + weight;
+        let per_block = (squares + weight * pooled) / freedom.max(1.0);
         let count = |d: &Difference| 1.0 / d.influence.len() as f64;
         let (c, b) = (self.frame.canaries as f64, nodes.drift.len().max(1) as f64);
         let restart = RESTART_SPREAD.powi(2) / c;
@@ -269,10 +277,27 @@ impl Level {
             effect: now.effect - reference,
             time: per_block * inflation * (count(&now) + past.as_ref().map_or(0.0, count)),
             time_past: per_block * inflation * past.as_ref().map_or(0.0, count),
+            power: 1,
             time_freedom: freedom / inflation,
             node: node + self.extrapolation(model),
             node_freedom: b + 2.0,
         })
+    }
+
+    /// Variance of a block of canary minus baseline that the scatter of all nodes' blocks in the past lets one expect,
+    /// with its degrees of freedom.
+    fn pooled_scatter(&self, cut: f64) -> (f64, f64) {
+        let Frame { nodes, canaries, .. } = self.frame;
+        let columns = deviations(&self.past.blocks, 0, nodes);
+        let used = columns.iter().filter(|c| c.iter().any(|v| *v != 0.0)).count() as f64;
+        let blocks = self.past.blocks.len() as f64;
+        let freedom = (used - 1.0) * (blocks - 1.0);
+        if freedom < 4.0 {
+            return (0.0, 0.0);
+        }
+        let sizes = columns.iter().flatten().map(|v| v.clamp(-cut, cut).powi(2));
+        let (c, b) = (canaries as f64, (nodes - canaries) as f64);
+        (sizes.sum::<f64>() / freedom * (1.0 / c + 1.0 / b), freedom)
     }
 
     /// Where a block of one node counts as an outlier, from the scatter in the past.
@@ -333,7 +358,7 @@ impl Level {
     fn weigh(&mut self, elapsed: f64) {
         if let Some(e) = self.estimate() {
             let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
-            let blocks = (self.now.blocks.len() * self.now.merged.max(1) * self.frame.level_block) as f64;
+            let blocks = self.looks();
             let worse = |sign: f64| {
                 (e.evalue(sign * e.effect - ok, 1.5 * (bad - ok)), e.standing(sign * e.effect - ok, blocks))
             };
@@ -359,10 +384,20 @@ impl Level {
 
     fn weigh_growth(&mut self, elapsed: f64) {
         let (Some(margin), Some((e, above))) = (self.slope, self.growth()) else { return };
-        let mixture = if above { e.evalue(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok)) } else { 0.0 };
-        self.growth_evidence.worse = mixture;
-        self.growth_evidence.within = e.evalue(margin.bad - e.effect, margin.bad);
-        let _ = (elapsed, &self.growth_dates);
+        let looks = self.looks();
+        let weigh = |distance: f64, spread: f64| (e.evalue(distance, spread), e.standing(distance, looks));
+        let (mixture, mut standing) = weigh(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok));
+        if !above {
+            standing.z = standing.z.min(0.0);
+        }
+        let mixture = if above { mixture } else { 0.0 };
+        self.growth_evidence.worse = self.growth_dates.up.log_evalue(mixture, Some(standing), elapsed);
+        let (mixture, standing) = weigh(margin.bad - e.effect, margin.bad);
+        self.growth_evidence.within = self.growth_dates.within.log_evalue(mixture, Some(standing), elapsed);
+    }
+
+    fn looks(&self) -> f64 {
+        (self.now.blocks.len() * self.now.merged.max(1) * self.frame.level_block) as f64
     }
 
     /// Evidence on the level, and on its growth if that is judged.
@@ -380,6 +415,7 @@ impl Level {
             name: self.name.clone(),
             unit: Unit::Ratio,
             estimate: effect.exp(),
+            error: estimate.map_or(f64::INFINITY, |e| e.variance().sqrt()),
             low: (effect - half).exp(),
             high: (effect + half).exp(),
             ok: 1.0 + self.ok.rel,
@@ -427,6 +463,7 @@ impl Level {
             effect: line.slope,
             time: per_block * inflation / line.sxx,
             time_past: 0.0,
+            power: 3,
             time_freedom: freedom / inflation,
             node: drift * (1.0 / canaries as f64 + 1.0 / b),
             node_freedom: b + 2.0,
@@ -458,6 +495,7 @@ impl Level {
             name: format!("{}:slope", self.name),
             unit: Unit::PerMinute,
             estimate: effect,
+            error: growth.map_or(f64::INFINITY, |(e, _)| e.variance().sqrt()),
             low: effect - half,
             high: effect + half,
             ok: margin.ok,

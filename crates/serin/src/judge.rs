@@ -180,9 +180,11 @@ pub fn answer_line(tick: i64, answer: &Answer, detail: Detail) -> AnswerLine {
     let estimates = answer.metrics.iter().map(|m| {
         let line = EstimateLine {
             est: m.estimate,
+            error: finite(m.error),
             lo: finite(m.low),
             hi: finite(m.high),
-            evidence: m.evidence,
+            evidence: m.evidence.max(-1e9),
+            evidence_within: m.evidence_within.max(-1e9),
             samples: m.samples,
         };
         (m.name.clone(), line)

@@ -199,12 +199,16 @@ pub struct AnswerLine {
 pub struct EstimateLine {
     /// Estimated effect: ratio to the old version, or growth in parts a minute.
     pub est: f64,
+    /// Its standard error, of the logarithm or of the growth; `null` while unknown.
+    pub error: Option<f64>,
     /// Lower end of the interval.
     pub lo: Option<f64>,
     /// Upper end of the interval.
     pub hi: Option<f64>,
     /// Logarithm of the evidence that it is worse than tolerated.
     pub evidence: f64,
+    /// Logarithm of the evidence that it is within tolerance.
+    pub evidence_within: f64,
     /// Samples used on the canary.
     pub samples: u64,
 }
