@@ -13,7 +13,7 @@ type Schedule = &'static [(f64, f64)];
 /// Dates for failing; the rest of the weight is the mixture's.
 pub(crate) const WORSE: Schedule = &[(0.15, 0.15), (0.4, 0.2), (1.0, 0.25)];
 /// Dates for passing.
-pub(crate) const WITHIN: Schedule = &[(0.15, 0.15), (0.3, 0.3), (0.55, 0.2), (1.0, 0.2)];
+pub(crate) const WITHIN: Schedule = &[(0.14, 0.15), (0.27, 0.3), (0.55, 0.2), (1.0, 0.2)];
 
 /// A statistic that is standard normal at the null's boundary.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -108,6 +108,11 @@ impl Dispersion {
         self.cells += (blocks.ring.len() * used.len()) as f64;
     }
 
+    /// Whether there was anything to measure.
+    pub(crate) fn informed(&self) -> bool {
+        self.freedom > 0.0
+    }
+
     /// Dispersion, shrunk to the prior and raised by its own uncertainty.
     pub(crate) fn estimate(&self, prior: Prior) -> f64 {
         let freedom = self.freedom.max(1.0);

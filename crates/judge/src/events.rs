@@ -3,13 +3,17 @@
 use std::collections::VecDeque;
 
 use crate::answer::{MetricReport, State, Unit};
+use crate::burst::Cap;
 use crate::config::{Config, Direction, Kind, Margin, Role};
 use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
 use crate::intake::{BUCKETS, Cell, Row, SCALE_MAX};
+use crate::load::HISTORY_TICKS_MAX;
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
 use crate::rate::{Pair, Priors, RateRatio, Side};
 
+/// Rounds in which the limit of a burst is learnt from history.
+const CAP_ROUNDS: usize = 3;
 /// Blocks of history kept for dispersion and offsets.
 const HISTORY_BLOCKS_MAX: usize = 32;
 /// Prior deviation of a node's log rate, and its weight in nodes.
@@ -123,6 +127,8 @@ pub(crate) struct Events {
     direction: Direction,
     frame: Frame,
     history: Blocks,
+    raw: VecDeque<Vec<(f64, f64)>>,
+    cap: Cap,
     histograms: VecDeque<Vec<Buckets>>,
     histogram_ticks: usize,
     cut: Option<Cut>,
@@ -180,6 +186,8 @@ impl Events {
             direction: metric.direction,
             frame,
             history: Blocks::new(frame.nodes, frame.dispersion_block, HISTORY_BLOCKS_MAX),
+            raw: VecDeque::new(),
+            cap: Cap::default(),
             histograms: VecDeque::new(),
             histogram_ticks: 0,
             cut: None,
@@ -214,8 +222,10 @@ impl Events {
         if self.quantile.is_some() {
             self.remember_histograms(row, 0);
         } else {
-            let cells = self.counts(row, |_| 0.0);
-            self.history.push(&cells);
+            if self.raw.len() == HISTORY_TICKS_MAX {
+                self.raw.pop_front();
+            }
+            self.raw.push_back(self.counts(row, |_| 0.0));
         }
     }
 
@@ -263,7 +273,7 @@ impl Events {
         let canaries = self.frame.canaries;
         let (cells, worse, within) = match &self.cut {
             None => {
-                let cells = self.counts(row, |_| 0.0);
+                let cells = self.cap.apply(self.counts(row, |_| 0.0), canaries);
                 let events = sum(&cells[..canaries]).0;
                 (cells, events, events)
             }
@@ -308,6 +318,8 @@ impl Events {
                 return false;
             }
             self.replay_histograms();
+        } else {
+            self.replay_counts();
         }
         self.ready = true;
         self.fit_offset();
@@ -348,6 +360,18 @@ impl Events {
         self.histograms = VecDeque::new();
     }
 
+    /// Learns from history how many events of one node and tick are a burst, then sums history with bursts cut.
+    fn replay_counts(&mut self) {
+        for _ in 0..CAP_ROUNDS {
+            self.history = Blocks::new(self.frame.nodes, self.frame.dispersion_block, HISTORY_BLOCKS_MAX);
+            for cells in &self.raw {
+                self.history.push(&self.cap.apply(cells.clone(), self.frame.canaries));
+            }
+            self.refit();
+        }
+        self.raw = VecDeque::new();
+    }
+
     fn prior(&self) -> Prior {
         if self.quantile.is_some() {
             Prior { value: 1.2, weight: 4.0, thinning: true }
@@ -361,6 +385,11 @@ impl Events {
         d.add(&self.history);
         d.add(&self.now);
         self.dispersion = d.estimate(self.prior());
+        let old = |blocks: &Blocks| sum(&blocks.totals()[self.frame.canaries..]);
+        let (events, exposure) = sum(&[old(&self.history), old(&self.now)]);
+        if self.quantile.is_none() && exposure > 0.0 && d.informed() {
+            self.cap.learn(events / exposure, self.dispersion);
+        }
     }
 
     fn fit_offset(&mut self) {
@@ -399,7 +428,8 @@ impl Events {
                 _ => rel.ln_1p(),
             };
             worse_at = or(self.ok.rel, self.ok.abs, rate.map(|r| r.likely.0));
-            within_at = or(self.bad.rel, self.bad.abs, rate.map(|r| r.likely.1));
+            within_at = or(self.bad.rel, self.bad.abs, rate.map(|r| r.likely.1 * self.cap.uncut()));
+            within_at = (within_at.exp() * (1.0 - self.cap.share()) + self.cap.share()).ln();
         }
         let early = (2.0 * self.bad.rel.ln_1p()).max(4.0_f64.ln());
         let prior = |at: f64, side: Side, scale: f64| Priors::new(at, self.spread, side, scale);

@@ -287,8 +287,17 @@ impl Level {
     /// Variance of a block of canary minus baseline that the scatter of all nodes' blocks in the past lets one expect,
     /// with its degrees of freedom.
     fn pooled_scatter(&self, cut: f64) -> (f64, f64) {
+        let nodes = self.frame.nodes;
+        self.scatter(deviations(&self.past.blocks, 0, nodes), cut)
+    }
+
+    fn pooled_growth_scatter(&self, model: &LoadModel) -> (f64, f64) {
+        let history: Vec<Vec<f64>> = self.past.blocks.iter().map(|b| relative(b, model)).collect();
+        self.scatter(two_way(&history, 0, self.frame.nodes), f64::INFINITY)
+    }
+
+    fn scatter(&self, columns: Vec<Vec<f64>>, cut: f64) -> (f64, f64) {
         let Frame { nodes, canaries, .. } = self.frame;
-        let columns = deviations(&self.past.blocks, 0, nodes);
         let used = columns.iter().filter(|c| c.iter().any(|v| *v != 0.0)).count() as f64;
         let blocks = self.past.blocks.len() as f64;
         let freedom = (used - 1.0) * (blocks - 1.0);
@@ -451,7 +460,10 @@ impl Level {
         let slopes: Vec<f64> = old.iter().map(|o| o.0).collect();
         let past_squares = past.iter().map(|v| (v - reference).powi(2)).sum::<f64>();
         let freedom = (n - 2) as f64 + (past.len() as f64 - 1.0).max(0.0);
-        let per_block = (line.squares() + past_squares) / freedom;
+        let (pooled, pooled_freedom) = self.pooled_growth_scatter(model);
+        let weight = pooled_freedom.min(POOLED_FREEDOM_MAX);
+        let freedom = freedom + weight;
+        let per_block = (line.squares() + past_squares + weight * pooled) / freedom;
         let inflation = self.growth_inflation(&old, past.len(), model);
         let b = old.len().max(1) as f64;
         let own = old.iter().map(|o| o.1.iter().map(|r| r * r).sum::<f64>()).sum::<f64>() / b / (n - 2) as f64;

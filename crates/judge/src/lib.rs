@@ -9,6 +9,7 @@
 //! average of the former bounds the probability of ever failing a good change, however often one looks.
 
 pub mod answer;
+mod burst;
 pub mod config;
 mod deadline;
 pub mod defaults;
