@@ -1,7 +1,8 @@
 //! Durations in words: `3 hours 30 minutes`, `2h20min`, `one hour`, `90`.
 
 /// Milliseconds of a duration in words; a bare number is seconds.
-pub(crate) fn parse_ms(text: &str) -> Option<i64> {
+#[must_use]
+pub fn parse_ms(text: &str) -> Option<i64> {
     let text = text.trim().to_lowercase();
     if let Some(ms) = clock_ms(&text) {
         return Some(ms);

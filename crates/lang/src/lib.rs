@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod diagnostic;
+pub mod duration;
 pub mod expand;
 pub mod expression;
 pub mod request;
@@ -14,8 +15,9 @@ pub mod template;
 pub mod variables;
 
 mod compile;
-mod duration;
+
 mod extends;
+mod fragment;
 mod glob;
 mod include;
 mod inputs;
@@ -122,11 +124,17 @@ pub fn compile(entry: &SourceFile, context: &Context, answers: &Answers) -> Step
 /// relations.
 #[must_use]
 pub fn check_fragment(file: &SourceFile) -> Vec<Diagnostic> {
-    let mut sink = diagnostic::Sink::default();
-    if let Some(loaded) = load::load(file.clone(), None, &mut sink) {
-        for entry in loaded.root.iter() {
-            shape::root::check_key(&entry.key, &entry.value, &mut sink);
-        }
-    }
-    sink.finish().0
+    fragment::check(file, |_| true)
+}
+
+/// Checks one root key of a file, as [`check_fragment`] does.
+#[must_use]
+pub fn check_key(file: &SourceFile, key: &str) -> Vec<Diagnostic> {
+    fragment::check(file, |name| name == key)
+}
+
+/// Reads the value of each root key as a file of its own and checks it, as [`check_fragment`] does.
+#[must_use]
+pub fn fragments(file: &SourceFile) -> Vec<(String, Vec<Diagnostic>)> {
+    fragment::each(file)
 }

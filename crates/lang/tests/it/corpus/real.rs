@@ -1,0 +1,64 @@
+//! Real projects' files: each compiles, or names exactly the remote thing that it lacks.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use serin_lang::Severity;
+
+use super::world::World;
+use super::{Tally, folders, name};
+
+pub fn walk(set: &Path) -> Tally {
+    let mut tally = Tally::default();
+    for part in folders(set).into_iter().filter(|part| name(part) != "peer") {
+        for folder in folders(&part) {
+            let entry = ".gitlab-ci.yml";
+            let outcome = compile(&folder, entry, set, &mut tally);
+            tally.note(&name(&folder), outcome);
+        }
+    }
+    tally
+}
+
+fn compile(folder: &Path, entry: &str, set: &Path, tally: &mut Tally) -> Result<(), String> {
+    let compiled = World::new(folder, json!({})).compile(entry)?;
+    let errors: Vec<_> = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+    if errors.is_empty() {
+        let names: Vec<&str> = compiled.plan.iter().flat_map(|plan| &plan.jobs).map(|job| job.name.as_str()).collect();
+        compare(&name(folder), &names, set, tally);
+        return Ok(());
+    }
+    let lacks =
+        errors.iter().all(|found| found.message.contains("cannot be included") && found.message.contains("reachable"));
+    if lacks {
+        let first = &errors[0].message;
+        tally.remarks.push(format!("{}: lacks {} remote files, first: {first}", name(folder), errors.len()));
+        return Ok(());
+    }
+    let shown: Vec<String> =
+        errors.iter().take(4).map(|found| format!("{}:{}: {}", found.file, found.line, found.message)).collect();
+    Err(shown.join(" | "))
+}
+
+/// The names that another tool lists for the same file, where they are recorded.
+fn compare(folder: &str, names: &[&str], set: &Path, tally: &mut Tally) {
+    let Ok(bytes) = std::fs::read(set.join(format!("peer/{folder}.json"))) else { return };
+    let peer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let Some(jobs) = peer["jobs"].as_array().filter(|jobs| !jobs.is_empty()) else { return };
+    let plain = |name: &str| name.replace(", ", ",");
+    let ours: BTreeSet<String> = names.iter().map(|name| plain(name)).collect();
+    let theirs: BTreeSet<String> = jobs.iter().filter_map(|job| job["name"].as_str()).map(plain).collect();
+    if ours != theirs {
+        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+            a.difference(b).take(4).cloned().collect::<Vec<_>>().join("; ")
+        };
+        tally.remarks.push(format!(
+            "{folder}: {} jobs here, {} there; only here: {}; only there: {}",
+            ours.len(),
+            theirs.len(),
+            only(&ours, &theirs),
+            only(&theirs, &ours)
+        ));
+    }
+}
