@@ -56,15 +56,15 @@ enum Event {
 
 fn guard(input: &mut impl Read) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    // Blocked, not ignored: the standard library empties the mask of what it starts.
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGPIPE]
-        .into_iter()
-        .collect::<SigSet>()
-        .thread_block()?;
     // Fails where the guard leads its process group already, and then it has what a session would give.
     let _ = nix::unistd::setsid();
     let spec = Spec::read_from(input)?;
     let shell = start(&spec)?;
+    // Only now, as the shell inherits the mask; before the threads start, which inherit it as well.
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGPIPE]
+        .into_iter()
+        .collect::<SigSet>()
+        .thread_block()?;
     let (sender, events) = mpsc::channel();
     let reaper = sender.clone();
     thread::spawn(move || reap(&reaper));
