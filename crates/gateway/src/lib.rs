@@ -24,6 +24,7 @@ mod socket;
 mod state_file;
 mod stats;
 mod table;
+mod upgrade;
 mod wire;
 
 pub use client::Client;

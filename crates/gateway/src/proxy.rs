@@ -12,6 +12,7 @@ use pingora_http::{Method, RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::table::{Attempt, Environment, Failure};
+use crate::upgrade;
 
 /// How many nodes a request is handed to at most.
 pub(crate) const ATTEMPTS_MAX: usize = 3;
@@ -28,6 +29,8 @@ const STREAM_SILENCE_MAX: Duration = Duration::from_secs(3600);
 const NODE_IDLE_MAX: Duration = Duration::from_secs(4);
 /// How long a client that met no node should wait, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
+/// Sets the pool of connections for upgrades apart.
+const UPGRADE_GROUP: u64 = 1 << 63;
 /// Response fields that end at this hop; pingora sets its own `Connection`.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "te", "upgrade"];
 
@@ -103,6 +106,12 @@ impl ProxyHttp for Edge {
         peer.options.read_timeout = Some(silence);
         peer.options.write_timeout = Some(CLIENT_SILENCE_MAX);
         peer.options.idle_timeout = Some(NODE_IDLE_MAX);
+        if session.is_upgrade_req() {
+            // One bit more than any node's id: a connection made in this way is never another request's.
+            peer.group_key |= UPGRADE_GROUP;
+            peer.options.idle_timeout = Some(Duration::ZERO);
+            peer.options.custom_l4 = Some(Arc::new(upgrade::Connector { limit: CONNECT_TIMEOUT }));
+        }
         exchange.attempt = Some(attempt);
         Ok(Box::new(peer))
     }

@@ -413,6 +413,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_drain_waits_for_every_request_of_every_generation_that_leaves() {
+        let environment = Environment::new("e");
+        set(&environment, vec![route("a", 1, 1)]);
+        let (first, second) = (environment.pick(&[]).unwrap(), environment.pick(&[]).unwrap());
+        set(&environment, vec![route("a", 2, 1)]);
+        let third = environment.pick(&[]).unwrap();
+        set(&environment, vec![route("a", 2, 0), route("b", 1, 1)]);
+        for attempt in [first, third, second] {
+            assert!(!environment.wait_drained("a", Duration::from_millis(1)).await.unwrap());
+            attempt.finish(None);
+        }
+        assert!(environment.wait_drained("a", Duration::from_millis(1)).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn waiting_for_a_drain_ends_with_the_last_request() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1)]);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::Connection;
 use crate::node::Node;
-use crate::process::{Gateway, route, until};
+use crate::process::{Gateway, PATIENCE, route, until};
 
 /// Sends bytes and gives all that comes back until the connection closes.
 async fn raw(gateway: &Gateway, node: &Node, bytes: &[u8]) -> String {
@@ -114,7 +114,7 @@ async fn a_header_that_trickles_in_is_cut_off_while_others_are_served() {
         }
     });
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(began.elapsed() < PATIENCE);
     for connection in &mut slow {
         assert!(connection.rest().await.starts_with(b"HTTP/1.1 408 "));
     }
