@@ -8,7 +8,7 @@ use serin_model::service::{Order, Step};
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
 use serin_rollout::{
     Cause, Effect, Event, Ground, Kind, Known, Milestone, Outcome, PPM, Phase, Rollout, Settings, Standing, Target,
-    Traffic, step,
+    Traffic, Verdict, step,
 };
 use site::{Gateway, Nature, Site};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +27,8 @@ pub struct Summary {
     pub rollouts: u32,
     /// Rollouts that reached their target.
     pub succeeded: u32,
+    /// Canaries that passed.
+    pub passed: u32,
     /// Rollouts that went back.
     pub went_back: u32,
     /// Runs that ended waiting for a person.
@@ -70,7 +72,7 @@ pub struct World {
     faults_end: Timestamp,
     changed: Timestamp,
     /// The judge's final words, by rollout and comparison.
-    words: BTreeMap<(i64, u32), serin_rollout::Verdict>,
+    words: BTreeMap<(i64, u32), Verdict>,
     people: people::People,
     /// Milestones that ended a job, by rollout.
     milestones: BTreeMap<i64, Vec<Milestone>>,
@@ -100,7 +102,8 @@ impl World {
         let stable = random.chance(80).then(|| Digest::from("sha256:v0"));
         let nodes = nodes(&mut random, stable.as_ref());
         let plan = plan(&mut random, stable.is_some());
-        let faults_end = Timestamp(60_000 + random.below(240_000) as i64);
+        let calm = random.chance(30);
+        let faults_end = Timestamp(if calm { 5_000 } else { 60_000 + random.below(240_000) as i64 });
         let mut natures = BTreeMap::new();
         natures.insert(Digest::from("sha256:v0"), Nature::Good);
         let settings = settings(&mut random);
@@ -263,6 +266,11 @@ impl World {
                 self.excused.insert(new.node.clone(), next.revision);
             }
         }
+        let failed = next.judgement.as_ref().is_some_and(|judgement| judgement.verdict == Verdict::Fail);
+        if failed && next.watch.is_some() {
+            return Err(String::from("a failing word changed nothing"));
+        }
+        self.summary.passed += u32::from(next.phase == Phase::Held && self.rollout.phase != Phase::Held);
         let ended = !self.rollout.is_over() && next.is_over();
         self.rollout = next;
         self.publish();

@@ -74,7 +74,8 @@ fn rollout(kind: Kind, pools: &[usize], order: Order, serves: bool) -> Rollout {
         batch: 1,
     };
     let target = Target { id: RolloutId(1), kind, digest: Digest::from("sha256:new"), settings };
-    Rollout::new(target, Ground { nodes: nodes.collect(), ..Ground::default() }, Timestamp(1_000)).unwrap()
+    Rollout::new(target, Ground { nodes: nodes.collect(), ..Ground::default() }, Timestamp(1_000))
+        .unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
 fn event(act: Act, rollout: &Rollout, now: &mut Timestamp) -> Event {

@@ -8,6 +8,7 @@ const SEEDS: u64 = 1_000;
 const THREADS: usize = 2;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the seed to replay comes from outside")]
 fn a_thousand_worlds_keep_their_promises() {
     let given = std::env::var("SIM_SEED").ok();
     let seeds = seeds(given.as_deref(), SEEDS);
@@ -24,7 +25,10 @@ fn a_thousand_worlds_keep_their_promises() {
     if given.is_none() {
         let total = results.iter().flatten().fold(Summary::default(), add);
         println!("{total:?}");
-        assert!(total.succeeded > 300 && total.went_back > 200 && total.crashes > 1_000, "too tame: {total:?}");
+        assert!(
+            total.succeeded > 200 && total.passed > 200 && total.went_back > 200 && total.crashes > 1_000,
+            "too tame: {total:?}"
+        );
         assert!(total.waiting > 20, "nobody was ever waited for: {total:?}");
     }
 }
@@ -33,6 +37,7 @@ fn add(left: Summary, right: &Summary) -> Summary {
     Summary {
         rollouts: left.rollouts + right.rollouts,
         succeeded: left.succeeded + right.succeeded,
+        passed: left.passed + right.passed,
         went_back: left.went_back + right.went_back,
         waiting: left.waiting + right.waiting,
         crashes: left.crashes + right.crashes,
