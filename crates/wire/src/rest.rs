@@ -283,6 +283,9 @@ pub struct RolloutAction {
     pub action: String,
     /// The pool, for `release`.
     pub pool: Option<String>,
+    /// Which comparison of the judge, for `accept`.
+    #[serde(default)]
+    pub watch: Option<u32>,
 }
 
 /// One entry of what happened.
@@ -297,11 +300,14 @@ pub struct TimelineEntry {
 /// `POST /projects/:id/environments/:name/rollout`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RolloutCommand {
-    /// `release`, `pause`, `resume`, `abort`, `roll_back`.
+    /// `release`, `pause`, `resume`, `accept`, `abort`, `roll_back`.
     pub action: String,
     /// The pool, for `release`.
     #[serde(default)]
     pub pool: Option<String>,
+    /// Which comparison of the judge, for `accept`; a click on an older one changes nothing.
+    #[serde(default)]
+    pub watch: Option<u32>,
     /// Why, for `abort`.
     #[serde(default)]
     pub reason: Option<String>,

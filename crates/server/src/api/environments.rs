@@ -69,7 +69,11 @@ pub fn event(command: &rest::RolloutCommand, by: &str) -> Result<Event> {
             Event::ReleasePool { pool: PoolName(pool), by }
         }
         "pause" => Event::Pause { by },
-        "resume" | "accept" => Event::Resume { by },
+        "resume" => Event::Resume { by },
+        "accept" => {
+            let watch = command.watch.ok_or_else(|| Error::invalid("`accept` needs the `watch` that it accepts"))?;
+            Event::Accept { watch, by }
+        }
         "abort" => Event::Abort { by, reason: command.reason.clone().unwrap_or_default() },
         "roll_back" => Event::RollBack { by },
         other => {

@@ -246,7 +246,7 @@ fn steps(machine: &Rollout) -> Vec<rest::RolloutStep> {
 }
 
 fn actions(machine: &Rollout) -> Vec<rest::RolloutAction> {
-    let action = |name: &str, pool: Option<String>| rest::RolloutAction { action: name.to_owned(), pool };
+    let action = |name: &str, pool: Option<String>| rest::RolloutAction { action: name.to_owned(), pool, watch: None };
     machine
         .actions()
         .into_iter()
@@ -254,7 +254,9 @@ fn actions(machine: &Rollout) -> Vec<rest::RolloutAction> {
             serin_rollout::Action::ReleasePool(pool) => action("release", Some(pool.0)),
             serin_rollout::Action::Pause => action("pause", None),
             serin_rollout::Action::Resume => action("resume", None),
-            serin_rollout::Action::Accept => action("accept", None),
+            serin_rollout::Action::Accept { watch } => {
+                rest::RolloutAction { watch: Some(watch), ..action("accept", None) }
+            }
             serin_rollout::Action::Abort => action("abort", None),
             serin_rollout::Action::RollBack => action("roll_back", None),
         })

@@ -1,0 +1,352 @@
+//! The command line: names, flags, help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// From merge request to production: Git, pipelines, canary and release in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "serin", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole story on this machine: a good change released, a bad one caught and rolled back.
+    #[command(after_help = "Examples:\n  serin demo\n  serin demo --exit\n  serin demo --exit --crash --format json")]
+    Demo(Demo),
+    /// The server: Git over HTTP, pages, API, embedded runner, nodes.
+    #[command(after_help = "Examples:\n  serin serve --data /var/lib/serin\n  serin serve --listen 0.0.0.0:8080 --url https://serin.example\n\n\
+        Settings come from flags, then environment variables, then serin.toml in the data folder.")]
+    Serve(Serve),
+    /// The traffic gateway as a process of its own; the server starts it by itself.
+    #[command(after_help = "Example:\n  serin gateway --dir /var/lib/serin/gateway")]
+    Gateway(Gateway),
+    /// Checks `.gitlab-ci.yml` and `serin.yml` of the folder.
+    #[command(after_help = "Examples:\n  serin lint\n  serin lint --format json path/to/project")]
+    Lint(Lint),
+    /// The canary judge alone: samples as JSON lines in, verdicts out.
+    #[command(after_help = "Examples:\n  serin judge < samples.jsonl\n  serin judge --explain < samples.jsonl")]
+    Judge(Judge),
+    /// Projects of a server.
+    #[command(subcommand, after_help = "Example:\n  serin project create shop --default-branch develop")]
+    Project(Project),
+    /// Merge requests of a server.
+    #[command(subcommand, after_help = "Example:\n  serin mr create --project shop --source fix --target develop")]
+    Mr(MergeRequest),
+    /// Pipelines of a server.
+    #[command(subcommand, after_help = "Example:\n  serin pipeline show --project shop 12")]
+    Pipeline(Pipeline),
+    /// Jobs of a server.
+    #[command(subcommand, after_help = "Example:\n  serin job play --project shop 34")]
+    Job(Job),
+    /// Where an environment stands: nodes, versions, traffic, rollout.
+    #[command(after_help = "Example:\n  serin status --project shop production")]
+    Status(Environment),
+    /// Releases the next pool, or the pool that is named.
+    #[command(after_help = "Example:\n  serin release --project shop production --pool a")]
+    Release(Release),
+    /// Rolls the environment's rollout back.
+    #[command(after_help = "Example:\n  serin rollback --project shop production")]
+    Rollback(Environment),
+    /// Holds the environment's rollout where it is.
+    Pause(Environment),
+    /// Lets a held rollout go on; accepts what the judge could not decide.
+    Resume(Environment),
+    /// Stops the environment's rollout.
+    Abort(Environment),
+    /// Prints completions for a shell.
+    #[command(after_help = "Example:\n  serin completions bash > /etc/bash_completion.d/serin")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `serin demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End when the story is told; the exit code is 0 only if all of it held.
+    #[arg(long)]
+    pub exit: bool,
+    /// Kill the server with SIGKILL in the middle of the good change's canary, and start it again.
+    #[arg(long)]
+    pub crash: bool,
+    /// How the closing table is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Where the pages are served.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Requests per second that the load generator sends.
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub rate: u32,
+}
+
+/// `serin serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The data folder; made where there is none.
+    #[arg(long, env = "SERIN_DATA", default_value = "serin-data")]
+    pub data: PathBuf,
+    /// Where HTTP is served.
+    #[arg(long, env = "SERIN_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The address that people and jobs use.
+    #[arg(long, env = "SERIN_URL")]
+    pub url: Option<String>,
+    /// Jobs carried out at the same time; as many as cores where not given.
+    #[arg(long, env = "SERIN_JOBS")]
+    pub jobs: Option<usize>,
+    /// How the log is written.
+    #[arg(long, env = "SERIN_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// How the first start is told: for people, or as one JSON line.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `serin gateway`.
+#[derive(Debug, Args)]
+pub struct Gateway {
+    /// The gateway's folder: routes, control socket.
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+/// `serin lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `serin judge`.
+#[derive(Debug, Args)]
+pub struct Judge {
+    /// Adds each verdict in a sentence.
+    #[arg(long)]
+    pub explain: bool,
+    /// The language of the sentences.
+    #[arg(long, value_enum, default_value_t)]
+    pub language: Language,
+}
+
+/// Where the server is, and who asks.
+#[derive(Clone, Debug, Args)]
+pub struct Server {
+    /// Address of the server.
+    #[arg(long, env = "SERIN_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// A token.
+    #[arg(long, env = "SERIN_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// How answers are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `serin project`.
+#[derive(Debug, Subcommand)]
+pub enum Project {
+    /// Makes a project.
+    Create {
+        /// Its path.
+        path: String,
+        /// The branch that a clone checks out.
+        #[arg(long, default_value = "main")]
+        default_branch: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Lists projects.
+    List {
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+/// A project on a server.
+#[derive(Clone, Debug, Args)]
+pub struct Of {
+    /// The project's path.
+    #[arg(long, short, env = "SERIN_PROJECT")]
+    pub project: String,
+    #[command(flatten)]
+    pub server: Server,
+}
+
+/// `serin mr`.
+#[derive(Debug, Subcommand)]
+pub enum MergeRequest {
+    /// Opens a merge request.
+    Create {
+        /// The branch to merge.
+        #[arg(long)]
+        source: String,
+        /// The branch merged into.
+        #[arg(long)]
+        target: String,
+        /// Its title; the newest commit's where not given.
+        #[arg(long)]
+        title: Option<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Lists merge requests.
+    List {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Shows a merge request, and what blocks it.
+    Show {
+        /// Its number in the project.
+        iid: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Merges a merge request.
+    Merge {
+        /// Its number in the project.
+        iid: i64,
+        /// As soon as its pipeline succeeds.
+        #[arg(long)]
+        when_pipeline_succeeds: bool,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// `serin pipeline`.
+#[derive(Debug, Subcommand)]
+pub enum Pipeline {
+    /// Lists pipelines.
+    List {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Shows a pipeline and its jobs.
+    Show {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Starts a pipeline for a branch.
+    Run {
+        /// The branch.
+        branch: String,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Stops a pipeline.
+    Cancel {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// `serin job`.
+#[derive(Debug, Subcommand)]
+pub enum Job {
+    /// Prints a job's log.
+    Log {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Starts a manual job.
+    Play {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Runs a job again.
+    Retry {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Stops a job.
+    Cancel {
+        /// Its number.
+        id: i64,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// An environment on a server.
+#[derive(Debug, Args)]
+pub struct Environment {
+    /// The environment's name.
+    pub name: String,
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// `serin release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The environment's name.
+    pub name: String,
+    /// The pool; the next one where not given.
+    #[arg(long)]
+    pub pool: Option<String>,
+    #[command(flatten)]
+    pub of: Of,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// As JSON.
+    Json,
+}
+
+/// How the server's log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The language of sentences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,43 @@
+//! What people see: colours where there is a terminal, and one place that writes.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+
+/// Bold.
+pub const BOLD: Style = Style::new().bold();
+/// Faint.
+pub const DIM: Style = Style::new().dimmed();
+/// Good.
+pub const GREEN: Style = AnsiColor::Green.on_default();
+/// Bad.
+pub const RED: Style = AnsiColor::Red.on_default();
+/// Asks for attention.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// Names and addresses.
+pub const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Text in a style; the stream drops the codes where there is no terminal, or `NO_COLOR` is set.
+#[must_use]
+pub fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Writes a line to standard output; a closed pipe ends the program's output silently.
+pub fn line(text: &str) {
+    // Nobody reads any more: nothing to tell, and nobody to tell it to.
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// Writes a line to standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Writes an error with what caused it.
+pub fn error(error: &anyhow::Error) {
+    note(&format!("{} {error}", styled(RED.bold(), "error:")));
+    for cause in error.chain().skip(1) {
+        note(&format!("  {} {cause}", styled(DIM, "because:")));
+    }
+}
