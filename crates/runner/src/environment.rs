@@ -42,9 +42,16 @@ const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const ENTRY_BYTES_MAX: usize = 128 << 10;
 
 /// What a job sees of the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEnvironment {
     entries: Vec<(OsString, OsString)>,
+}
+
+impl Default for HostEnvironment {
+    /// As [`HostEnvironment::of_this_process`].
+    fn default() -> Self {
+        Self::of_this_process()
+    }
 }
 
 impl HostEnvironment {

@@ -86,11 +86,13 @@ pub struct Dependency {
 }
 
 /// The program that becomes a job's guard: [`crate::guard::main`] under whatever name the binary has for it.
+///
+/// `/proc/self/exe` is this very program, also after its file was replaced by an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardCommand {
     /// The program.
     pub program: PathBuf,
-    /// What stands before nothing else, such as `job-guard`.
+    /// Its arguments, such as `job-guard`.
     pub args: Vec<OsString>,
 }
 
