@@ -41,7 +41,7 @@ impl Turn {
     pub(crate) fn node_healthy(&mut self, node: &NodeName, generation: u64, at: Timestamp) {
         let Some(slot) = self.observed(node, generation, at) else { return };
         let back = matches!(slot.health, Known::Lost | Known::Failed(_));
-        slot.health = Known::Healthy;
+        slot.becomes(Known::Healthy, at);
         slot.given_up = false;
         if back {
             self.note(Entry::NodeBack(node.clone()));
@@ -53,7 +53,7 @@ impl Turn {
         if matches!(slot.health, Known::Failed(_)) {
             return;
         }
-        slot.health = Known::Failed(reason.clone());
+        slot.becomes(Known::Failed(reason.clone()), at);
         self.note(Entry::NodeFailed { node: node.clone(), reason });
     }
 
@@ -62,7 +62,7 @@ impl Turn {
         if !matches!(slot.health, Known::Healthy | Known::Unknown) {
             return;
         }
-        slot.health = Known::Lost;
+        slot.becomes(Known::Lost, at);
         self.note(Entry::NodeLost(node.clone()));
     }
 
@@ -83,7 +83,7 @@ impl Turn {
         let timeout_ms = self.rollout.settings.start_timeout_ms;
         let node = &slot.node;
         let touched = slot.since >= self.rollout.created;
-        let since = if touched { slot.since } else { slot.seen.max(self.rollout.created) };
+        let since = if touched { slot.since } else { slot.turned.max(self.rollout.created) };
         let overdue = self.now.since_ms(since) >= timeout_ms;
         match &slot.health {
             Known::Healthy => None,

@@ -31,6 +31,8 @@ impl Turn {
     fn announce(&mut self, cause: &Cause) {
         self.watch_end();
         self.rollout.pause = None;
+        self.rollout.stuck = None;
+        self.rollout.stuck_told = false;
         self.note(Entry::Turned(cause.clone()));
         let tone = if matches!(cause, Cause::Failed { .. }) { Tone::Bad } else { Tone::Info };
         self.tell(tone, format!("the rollout of `{}` {cause}", self.rollout.target.short()));

@@ -22,6 +22,8 @@ pub struct Slot {
     pub health: Known,
     /// When the node was last replaced.
     pub since: Timestamp,
+    /// When it became well or unwell.
+    pub turned: Timestamp,
     /// When the latest observation that counted was made.
     pub seen: Timestamp,
     /// It did not become healthy in time on the way back; nobody waits for it any more.
@@ -165,6 +167,7 @@ impl Slot {
             traffic: standing.traffic,
             health: standing.health,
             since: standing.since,
+            turned: Timestamp(0),
             seen: Timestamp(0),
             given_up: false,
         }
@@ -205,6 +208,14 @@ impl Slot {
             Traffic::Out => self.runs_goal() && self.assigned.is_some() && !self.is_settled() && !self.given_up,
             Traffic::Full | Traffic::Share => false,
         }
+    }
+
+    /// Takes what was seen of its health.
+    pub(crate) fn becomes(&mut self, health: Known, at: Timestamp) {
+        if (self.health == Known::Healthy) != (health == Known::Healthy) {
+            self.turned = at;
+        }
+        self.health = health;
     }
 
     pub(crate) fn is_usable(&self) -> bool {

@@ -34,7 +34,7 @@ impl Rollout {
             return None;
         }
         let touched = slot.since >= self.created || matches!(self.phase, Phase::Restoring(_));
-        let since = if touched { slot.since } else { slot.seen.max(self.created) };
+        let since = if touched { slot.since } else { slot.turned.max(self.created) };
         Some(since.plus_ms(self.settings.start_timeout_ms))
     }
 

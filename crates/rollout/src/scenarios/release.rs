@@ -111,6 +111,25 @@ fn a_node_that_does_not_start_fails_the_release() {
 }
 
 #[test]
+fn a_canary_node_that_died_before_the_release_fails_it_in_time() {
+    let mut scene = Scene::six(Kind::Canary).canary_held();
+    scene.failed("a-1");
+    let mut scene = scene.follow(Kind::Release, new());
+    scene.send(Event::Start);
+    scene.send(click("a"));
+    scene.settle();
+    for _ in 0..29 {
+        scene.failed("a-1");
+        scene.wait(1_000);
+    }
+    assert!(matches!(scene.rollout.phase, Phase::Rolling { .. }), "it may still come back");
+    scene.failed("a-1");
+    scene.wait(1_000);
+    scene.settle();
+    assert!(scene.everything_is(&old()));
+}
+
+#[test]
 fn an_aborted_release_stays_where_it_is() {
     let mut scene = Scene::six(Kind::Release);
     scene.send(Event::Start);
