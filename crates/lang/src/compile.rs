@@ -15,7 +15,7 @@ use crate::shape::{Checker, job as job_shape, root};
 use crate::syntax::{Entry, Map, Node, Span, Value};
 use crate::variables::{Scope, layer};
 use crate::{Compilation, JobDetail, NotCreated, SourceFile, Step};
-use crate::{extends, include, needs, reference, rules, suggest};
+use crate::{extends, include, needs, reference, rules, suggest, warnings};
 
 /// Stages of a file that names none.
 const STAGES: [&str; 3] = ["build", "test", "deploy"];
@@ -77,6 +77,7 @@ fn build(merged: &Arc<Map>, session: &mut Session<'_>) -> Built {
     let mut drafts = drafts(&root, &shared, session);
     needs::resolve(&mut drafts, &shared, session);
     job::check_stop_jobs(&drafts, session);
+    warnings::report(&root, &shared, session);
     if !workflow.runs {
         return Built { not_created: Some(NotCreated::Workflow), ..Built::default() };
     }

@@ -97,17 +97,6 @@ impl Expression {
         });
         names
     }
-
-    /// The inputs in it.
-    pub(crate) fn inputs(&self) -> Vec<&str> {
-        let mut names = Vec::new();
-        collect(&self.root, &mut |term| {
-            if let Term::Input(name) = term {
-                names.push(name.as_str());
-            }
-        });
-        names
-    }
 }
 
 impl Value {

@@ -38,7 +38,7 @@ pub(crate) fn one(root: &Map, key: &str, sink: &mut Sink) -> Option<Arc<Map>> {
 struct Extension<'r, 's> {
     root: &'r Map,
     sink: &'s mut Sink,
-    done: BTreeMap<String, Arc<Map>>,
+    done: BTreeMap<String, (Arc<Map>, usize)>,
     path: Vec<String>,
     spent: usize,
 }
@@ -46,7 +46,7 @@ struct Extension<'r, 's> {
 impl Extension<'_, '_> {
     /// The merged job; `None` where it is no mapping.
     fn job(&mut self, key: &str) -> Option<Arc<Map>> {
-        if let Some(done) = self.done.get(key) {
+        if let Some((done, _)) = self.done.get(key) {
             return Some(done.clone());
         }
         let Value::Map(own) = &self.root.get(key)?.value else { return None };
@@ -54,15 +54,19 @@ impl Extension<'_, '_> {
             return Some(own.clone());
         };
         if self.path.len() > ANCESTORS_MAX {
-            let message =
-                format!("job `{key}`: `extends` is nested too deep; more than {ANCESTORS_MAX} jobs stand above it");
-            self.sink.error(extends.span, message);
+            self.too_deep(key, extends);
             return Some(own.clone());
         }
         self.path.push(key.to_owned());
         let mut merged: Option<Map> = None;
+        let (mut broken, mut levels) = (false, 0);
         for base in bases(extends) {
-            let Some(base) = self.base(key, base) else { continue };
+            let name = base.as_text().unwrap_or_default();
+            let Some(base) = self.base(key, base) else {
+                broken = true;
+                continue;
+            };
+            levels = levels.max(self.done.get(name).map_or(0, |(_, levels)| *levels));
             self.spent = self.spent.saturating_add(base.len() + own.len());
             merged = Some(match merged {
                 Some(lower) => merge::deep(&lower, &base),
@@ -75,10 +79,22 @@ impl Extension<'_, '_> {
             return Some(own.clone());
         }
         let mut result = merged.map_or_else(|| (**own).clone(), |lower| merge::deep(&lower, own));
-        result.remove("extends");
+        if !broken {
+            result.remove("extends");
+        }
         let result = Arc::new(result);
-        self.done.insert(key.to_owned(), result.clone());
+        if levels > ANCESTORS_MAX {
+            self.too_deep(key, extends);
+            levels = 0;
+        }
+        self.done.insert(key.to_owned(), (result.clone(), levels + 1));
         Some(result)
+    }
+
+    fn too_deep(&mut self, key: &str, extends: &Node) {
+        let message =
+            format!("job `{key}`: `extends` is nested too deep; more than {ANCESTORS_MAX} jobs stand above it");
+        self.sink.error(extends.span, message).hint("merge some of them");
     }
 
     fn base(&mut self, key: &str, name: &Node) -> Option<Arc<Map>> {

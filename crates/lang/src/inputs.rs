@@ -337,7 +337,7 @@ impl Interpolation<'_, '_> {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Block(block) => {
-                    out.push_str(&self.block(block, span).map_or_else(String::new, |node| render(&node)))
+                    out.push_str(&self.block(block, span).map_or_else(String::new, |node| render(&node)));
                 }
             }
         }

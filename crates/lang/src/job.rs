@@ -245,10 +245,8 @@ impl Making<'_> {
         if let Some(node) = self.get("trigger") {
             return Work::Trigger(Box::new(trigger::parse(node, scope)));
         }
-        if let Some(node) = self.get("serin") {
-            if let Some(action) = action(node, scope, self.name, session) {
-                return Work::Action(action);
-            }
+        if let Some(action) = self.get("serin").and_then(|node| action(node, scope, self.name, session)) {
+            return Work::Action(action);
         }
         Work::Script(Box::new(script::parse(self.map)))
     }
@@ -381,7 +379,8 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
     let given: Vec<&str> = works.into_iter().filter(|key| has(key)).collect();
     let mirrors = map.get("needs").is_some_and(|needs| needs.as_map().is_some_and(|map| map.contains("pipeline")));
     match given[..] {
-        [] if !mirrors => {
+        // A job whose `extends` leads nowhere has been reported.
+        [] if !mirrors && !has("extends") => {
             let keys = map.iter().map(|entry| &*entry.key).collect::<Vec<_>>();
             let near = keys.into_iter().find_map(|key| suggest::nearest(key, works).map(|near| (key, near)));
             let hint = near

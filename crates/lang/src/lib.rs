@@ -34,6 +34,7 @@ mod sha256;
 mod shape;
 mod suggest;
 mod syntax;
+mod warnings;
 
 use std::borrow::Cow;
 

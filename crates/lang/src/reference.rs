@@ -7,7 +7,7 @@ use crate::diagnostic::Sink;
 use crate::extends;
 use crate::syntax::{Entry, Map, Node, Value};
 
-/// References that may lead to one another.
+/// References that may lead to one another, and levels of nesting that they may make.
 const DEPTH_MAX: usize = 50;
 /// Nodes that references may add together.
 const NODES_MAX: usize = 500_000;
@@ -17,7 +17,7 @@ pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
     if !root.iter().any(|entry| has_reference(&entry.value)) {
         return root.clone();
     }
-    let mut resolver = Resolver { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0 };
+    let mut resolver = Resolver { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0, stopped: false };
     let mut out = Map::default();
     for entry in root.iter() {
         let value = resolver.node(&entry.value, &entry.key);
@@ -41,6 +41,7 @@ struct Resolver<'r, 's> {
     done: BTreeMap<Vec<String>, (Node, usize)>,
     path: Vec<Vec<String>>,
     spent: usize,
+    stopped: bool,
 }
 
 impl Resolver<'_, '_> {
@@ -72,6 +73,9 @@ impl Resolver<'_, '_> {
                 .hint("write `!reference [.job, script]`");
             return nothing;
         };
+        if self.stopped {
+            return nothing;
+        }
         let shown = path.join(", ");
         if let Some((value, nodes)) = self.done.get(&path).cloned() {
             return if self.spend(nodes, node) { value } else { nothing };
@@ -84,7 +88,7 @@ impl Resolver<'_, '_> {
             return nothing;
         }
         if self.path.len() >= DEPTH_MAX {
-            self.sink.error(node.span, format!("`{job}`: more than {DEPTH_MAX} references lead to one another"));
+            self.too_deep(node, job);
             return nothing;
         }
         let Some(target) = dig(self.root, &path).or_else(|| self.dig_extended(&path)) else {
@@ -97,14 +101,24 @@ impl Resolver<'_, '_> {
         self.path.push(path.clone());
         let value = self.node(&target, job);
         self.path.pop();
-        let nodes = weigh(&value);
+        let (nodes, depth) = weigh(&value);
+        if depth > DEPTH_MAX {
+            self.too_deep(node, job);
+            return nothing;
+        }
         self.done.insert(path, (value.clone(), nodes));
         if self.spend(nodes, node) { value } else { nothing }
     }
 
+    fn too_deep(&mut self, at: &Node, job: &str) {
+        self.stopped = true;
+        self.sink.error(at.span, format!("`{job}`: more than {DEPTH_MAX} references lead to one another"));
+    }
+
     fn spend(&mut self, nodes: usize, at: &Node) -> bool {
         self.spent = self.spent.saturating_add(nodes);
-        if self.spent > NODES_MAX {
+        if self.spent > NODES_MAX && !self.stopped {
+            self.stopped = true;
             self.sink.error(at.span, format!("the references expand to more than {NODES_MAX} values"));
         }
         self.spent <= NODES_MAX
@@ -132,10 +146,13 @@ fn dig(root: &Map, path: &[String]) -> Option<Node> {
     Some(at.clone())
 }
 
-fn weigh(node: &Node) -> usize {
-    match &node.value {
-        Value::List(items) | Value::Reference(items) => 1 + items.iter().map(weigh).sum::<usize>(),
-        Value::Map(map) => 1 + map.iter().map(|entry| weigh(&entry.value)).sum::<usize>(),
-        _ => 1,
-    }
+/// Nodes and levels of a value.
+fn weigh(node: &Node) -> (usize, usize) {
+    let add = |(nodes, depth): (usize, usize), (more, deep): (usize, usize)| (nodes + more, depth.max(deep));
+    let (nodes, depth) = match &node.value {
+        Value::List(items) | Value::Reference(items) => items.iter().map(weigh).fold((0, 0), add),
+        Value::Map(map) => map.iter().map(|entry| weigh(&entry.value)).fold((0, 0), add),
+        _ => (0, 0),
+    };
+    (nodes + 1, depth + 1)
 }

@@ -169,7 +169,7 @@ impl<'s> Checker<'s> {
     pub fn check_root(&mut self, node: &Node, shape: &'static Shape) {
         self.subject = "the file".to_owned();
         if let (Some(map), Some(object)) = (node.as_map(), &shape.map) {
-            for required in object.required.iter().filter(|key| !map.contains(key)) {
+            for required in object.required.iter().filter(|key| map.get(key).is_none_or(Node::is_null)) {
                 self.error(node, &format!("needs the key `{required}`"));
             }
             for entry in map.iter() {
@@ -340,7 +340,7 @@ impl<'s> Checker<'s> {
             }
         }
         for required in object.required {
-            if !map.contains(required) {
+            if map.get(required).is_none_or(Node::is_null) {
                 self.error(node, &format!("needs the key `{required}`"));
             }
         }

@@ -7,7 +7,7 @@ mod scalar;
 
 use std::sync::Arc;
 
-pub(crate) use compose::{Document, compose};
+pub(crate) use compose::compose;
 pub(crate) use scalar::{float_text, resolve};
 
 /// Number of a file in [`crate::diagnostic::Sink`].
@@ -132,13 +132,6 @@ impl Map {
         self.index.clear();
         self.reindex(self.entries.len().saturating_sub(1));
         Some(entry)
-    }
-
-    /// Keeps the entries that the test holds for.
-    pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
-        self.entries.retain(keep);
-        self.index.clear();
-        self.reindex(self.entries.len().saturating_sub(1));
     }
 
     fn reindex(&mut self, last: usize) {

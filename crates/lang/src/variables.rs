@@ -59,15 +59,6 @@ impl<'a> Scope<'a> {
         }
         crate::expand::expand(text, &|name| values.get(name).map(String::as_str), unknown)
     }
-
-    /// Every variable, the strongest of each key, for [`crate::expand::expand_all`].
-    pub fn all(&self) -> Vec<Variable> {
-        let mut seen: BTreeMap<&str, &Variable> = BTreeMap::new();
-        for layer in self.layers.iter().rev() {
-            seen.extend(layer.iter().map(|(key, variable)| (key.as_str(), variable)));
-        }
-        seen.into_values().cloned().collect()
-    }
 }
 
 /// Variables that may stand in each other's values.

@@ -63,11 +63,6 @@ impl Sink {
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Path of a file.
-    pub fn path(&self, file: FileId) -> &str {
-        self.files.get(file as usize).map_or("", |file| &file.source.path)
-    }
-
     /// The text of a place.
     pub fn text(&self, span: Span) -> &str {
         let text = self.files.get(span.file as usize).map_or("", |file| &file.text);
@@ -134,7 +129,7 @@ impl Sink {
 
     /// The findings in order of file and place, and the files.
     pub fn finish(mut self) -> (Vec<Diagnostic>, Vec<SourceFile>) {
-        self.findings.sort_by(|a, b| (a.span.file, a.span.start).cmp(&(b.span.file, b.span.start)));
+        self.findings.sort_by_key(|finding| (finding.span.file, finding.span.start));
         let mut diagnostics: Vec<Diagnostic> = self.findings.iter().map(|finding| self.publish(finding)).collect();
         diagnostics.dedup();
         (diagnostics, self.files.into_iter().map(|file| file.source).collect())

@@ -366,7 +366,7 @@ pub(crate) fn trigger(node: &Node, checker: &mut Checker<'_>) {
 /// Entries of `needs`.
 pub(crate) fn need(node: &Node, checker: &mut Checker<'_>) {
     let Some(map) = node.as_map() else { return };
-    let has = |key: &str| map.contains(key);
+    let has = |key: &str| map.get(key).is_some_and(|node| !node.is_null());
     if !has("job") && !has("pipeline") {
         checker.error(node, "needs the key `job`");
     }
@@ -378,5 +378,12 @@ pub(crate) fn need(node: &Node, checker: &mut Checker<'_>) {
     }
     if has("ref") && !has("project") {
         checker.error(node, "allows `ref` with `project` alone");
+    }
+}
+
+/// A report of a single file.
+pub(crate) fn one_file(node: &Node, checker: &mut Checker<'_>) {
+    if node.as_list().is_some() {
+        checker.warning(node, "should be one path; of a list GitLab reads the files and shows one report");
     }
 }

@@ -174,6 +174,11 @@ const LINK: Shape = object(
     ],
     &["name", "url"],
 );
+const LINKS: Shape = Shape {
+    what: "a list of links",
+    list: Some(List { item: &LINK, empty: Empty::Wrong, max: usize::MAX, nested: Nested::No }),
+    ..NOTHING
+};
 const MILESTONES: Shape = Shape { what: "a list of texts", list: TEXTS.list, ..TEXT };
 const RELEASE: Shape = object(
     &[
@@ -184,7 +189,7 @@ const RELEASE: Shape = object(
         ("ref", &TEXT),
         ("milestones", &MILESTONES),
         ("released_at", &FILLED),
-        ("assets", &object(&[("links", &list(&LINK))], &["links"])),
+        ("assets", &object(&[("links", &LINKS)], &["links"])),
     ],
     &["tag_name", "description"],
 );

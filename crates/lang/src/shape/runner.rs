@@ -100,6 +100,7 @@ const FILES: Shape = Shape {
     list: Some(List { item: &TEXT, empty: Empty::Doubtful, max: usize::MAX, nested: Nested::No }),
     ..FILLED
 };
+const ONE_FILE: Shape = Shape { check: Some(checks::one_file), ..FILES };
 const COVERAGE_REPORT: Shape = object(
     &[("coverage_format", &choice("a coverage format", &["cobertura", "jacoco"])), ("path", &FILLED)],
     &["coverage_format", "path"],
@@ -107,9 +108,9 @@ const COVERAGE_REPORT: Shape = object(
 /// `artifacts:reports`.
 pub(crate) const REPORTS: Shape = object(
     &[
-        ("accessibility", &FILLED),
-        ("annotations", &FILLED),
-        ("browser_performance", &FILLED),
+        ("accessibility", &ONE_FILE),
+        ("annotations", &ONE_FILE),
+        ("browser_performance", &ONE_FILE),
         ("load_performance", &FILES),
         ("junit", &FILES),
         ("coverage_report", &COVERAGE_REPORT),

@@ -181,6 +181,9 @@ impl<'a> Composer<'a, '_> {
         if let Some(tag) = tag.filter(|tag| !is_non_specific(tag)) {
             self.unknown_tag(tag, span);
         }
+        if tag.is_none() && style == ScalarStyle::Plain && span.start == span.end {
+            return Value::Null(Null::Empty);
+        }
         let quoted = style != ScalarStyle::Plain || tag.is_some_and(is_non_specific);
         if quoted { Value::Text(text.into()) } else { resolve(&text) }
     }
@@ -228,7 +231,8 @@ impl<'a> Composer<'a, '_> {
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             nodes += value.nodes + 1;
-            deepest = deepest.max(value.depth);
+            let levels = if merge { value.depth.saturating_sub(1) } else { value.depth };
+            deepest = deepest.max(levels);
             if merge {
                 merges.push((key_span, value.node));
                 continue;

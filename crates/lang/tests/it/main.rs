@@ -4,5 +4,11 @@
     clippy::disallowed_types,
     reason = "tests read their data from disk and measure time"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a broken test should stop, and the walk prints what it found"
+)]
 
 mod corpus;
+mod traps;

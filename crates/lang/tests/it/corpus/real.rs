@@ -36,9 +36,22 @@ fn compile(folder: &Path, entry: &str, set: &Path, tally: &mut Tally) -> Result<
         tally.remarks.push(format!("{}: lacks {} remote files, first: {first}", name(folder), errors.len()));
         return Ok(());
     }
+    if let Some(error) = refused_by_peer(&name(folder), set)
+        && errors.iter().all(|found| found.message.split('`').skip(1).step_by(2).any(|word| error.contains(word)))
+    {
+        tally.remarks.push(format!("{}: refused here and there: {error}", name(folder)));
+        return Ok(());
+    }
     let shown: Vec<String> =
         errors.iter().take(4).map(|found| format!("{}:{}: {}", found.file, found.line, found.message)).collect();
     Err(shown.join(" | "))
+}
+
+/// The error of another tool on the same file, where one is recorded.
+fn refused_by_peer(folder: &str, set: &Path) -> Option<String> {
+    let bytes = std::fs::read(set.join(format!("peer/{folder}.json"))).ok()?;
+    let peer: Value = serde_json::from_slice(&bytes).ok()?;
+    (peer["ok"] == false).then(|| peer["error"].to_string())
 }
 
 /// The names that another tool lists for the same file, where they are recorded.

@@ -1,0 +1,153 @@
+//! What is legal and surely not meant.
+
+use crate::compile::Shared;
+use crate::expression::Expression;
+use crate::inputs;
+use crate::needs;
+use crate::rules;
+use crate::session::Session;
+use crate::suggest;
+use crate::syntax::{Entry, Map, Node};
+
+/// Predefined variables that a rule may name although this pipeline has none of that name.
+const PREDEFINED: &str = "CI GITLAB_CI CI_SERVER CI_API_V4_URL CI_API_GRAPHQL_URL CI_BUILDS_DIR CI_COMMIT_AUTHOR CI_COMMIT_BEFORE_SHA \
+CI_COMMIT_BRANCH CI_COMMIT_DESCRIPTION CI_COMMIT_MESSAGE CI_COMMIT_REF_NAME CI_COMMIT_REF_PROTECTED CI_COMMIT_REF_SLUG CI_COMMIT_SHA \
+CI_COMMIT_SHORT_SHA CI_COMMIT_TAG CI_COMMIT_TAG_MESSAGE CI_COMMIT_TIMESTAMP CI_COMMIT_TITLE CI_CONFIG_PATH CI_DEBUG_TRACE \
+CI_DEBUG_SERVICES CI_DEFAULT_BRANCH CI_DEFAULT_BRANCH_SLUG CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX \
+CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX CI_DEPENDENCY_PROXY_SERVER CI_DEPENDENCY_PROXY_USER CI_DEPENDENCY_PROXY_PASSWORD CI_DEPLOY_FREEZE \
+CI_DISPOSABLE_ENVIRONMENT CI_SHARED_ENVIRONMENT CI_ENVIRONMENT_NAME CI_ENVIRONMENT_SLUG CI_ENVIRONMENT_URL CI_ENVIRONMENT_ACTION \
+CI_ENVIRONMENT_TIER CI_ENVIRONMENT_ID CI_GITLAB_FIPS_MODE CI_HAS_OPEN_REQUIREMENTS CI_JOB_GROUP_NAME CI_JOB_ID CI_JOB_IMAGE CI_JOB_MANUAL \
+CI_JOB_NAME CI_JOB_NAME_SLUG CI_JOB_STAGE CI_JOB_STATUS CI_JOB_TIMEOUT CI_JOB_TOKEN CI_JOB_URL CI_JOB_STARTED_AT CI_KUBERNETES_ACTIVE \
+CI_NODE_INDEX CI_NODE_TOTAL CI_OPEN_MERGE_REQUESTS CI_PAGES_DOMAIN CI_PAGES_HOSTNAME CI_PAGES_URL CI_PIPELINE_ID CI_PIPELINE_IID \
+CI_PIPELINE_SOURCE CI_PIPELINE_TRIGGERED CI_PIPELINE_URL CI_PIPELINE_CREATED_AT CI_PIPELINE_NAME CI_PIPELINE_SCHEDULE_DESCRIPTION \
+CI_PROJECT_DIR CI_PROJECT_ID CI_PROJECT_NAME CI_PROJECT_NAMESPACE CI_PROJECT_NAMESPACE_ID CI_PROJECT_NAMESPACE_SLUG CI_PROJECT_PATH \
+CI_PROJECT_PATH_SLUG CI_PROJECT_ROOT_NAMESPACE CI_PROJECT_TITLE CI_PROJECT_DESCRIPTION CI_PROJECT_URL CI_PROJECT_VISIBILITY \
+CI_PROJECT_CLASSIFICATION_LABEL CI_PROJECT_REPOSITORY_LANGUAGES CI_PROJECT_TOPICS CI_REGISTRY CI_REGISTRY_IMAGE CI_REGISTRY_USER \
+CI_REGISTRY_PASSWORD CI_RELEASE_DESCRIPTION CI_REPOSITORY_URL CI_RUNNER_ID CI_RUNNER_DESCRIPTION CI_RUNNER_EXECUTABLE_ARCH \
+CI_RUNNER_REVISION CI_RUNNER_SHORT_TOKEN CI_RUNNER_TAGS CI_RUNNER_VERSION CI_SERVER_FQDN CI_SERVER_HOST CI_SERVER_NAME CI_SERVER_PORT \
+CI_SERVER_PROTOCOL CI_SERVER_URL CI_SERVER_REVISION CI_SERVER_VERSION CI_SERVER_VERSION_MAJOR CI_SERVER_VERSION_MINOR \
+CI_SERVER_VERSION_PATCH CI_SERVER_SHELL_SSH_HOST CI_SERVER_SHELL_SSH_PORT CI_SERVER_TLS_CA_FILE CI_SERVER_TLS_CERT_FILE \
+CI_SERVER_TLS_KEY_FILE CI_TEMPLATE_REGISTRY_HOST CI_TRIGGER_SHORT_TOKEN CI_UPSTREAM_PROJECT_ID CI_UPSTREAM_PIPELINE_ID CI_UPSTREAM_JOB_ID \
+GITLAB_FEATURES GITLAB_USER_ID GITLAB_USER_LOGIN GITLAB_USER_NAME GITLAB_USER_EMAIL CI_MERGE_REQUEST_ID CI_MERGE_REQUEST_IID \
+CI_MERGE_REQUEST_TITLE CI_MERGE_REQUEST_DESCRIPTION CI_MERGE_REQUEST_DESCRIPTION_IS_TRUNCATED CI_MERGE_REQUEST_LABELS \
+CI_MERGE_REQUEST_MILESTONE CI_MERGE_REQUEST_ASSIGNEES CI_MERGE_REQUEST_APPROVED CI_MERGE_REQUEST_DRAFT CI_MERGE_REQUEST_EVENT_TYPE \
+CI_MERGE_REQUEST_REF_PATH CI_MERGE_REQUEST_PROJECT_ID CI_MERGE_REQUEST_PROJECT_PATH CI_MERGE_REQUEST_PROJECT_URL \
+CI_MERGE_REQUEST_SQUASH_ON_MERGE CI_MERGE_REQUEST_DIFF_BASE_SHA CI_MERGE_REQUEST_DIFF_ID CI_MERGE_REQUEST_SOURCE_BRANCH_NAME \
+CI_MERGE_REQUEST_SOURCE_BRANCH_SHA CI_MERGE_REQUEST_SOURCE_BRANCH_PROTECTED CI_MERGE_REQUEST_SOURCE_PROJECT_ID \
+CI_MERGE_REQUEST_SOURCE_PROJECT_PATH CI_MERGE_REQUEST_SOURCE_PROJECT_URL CI_MERGE_REQUEST_TARGET_BRANCH_NAME \
+CI_MERGE_REQUEST_TARGET_BRANCH_SHA CI_MERGE_REQUEST_TARGET_BRANCH_PROTECTED CI_EXTERNAL_PULL_REQUEST_IID \
+CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME \
+CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_SHA";
+
+/// Looks at every job and at the workflow.
+pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
+    let known = known_names(root, shared, session);
+    if let Some(list) = root.get("workflow").and_then(|workflow| workflow.get("rules")) {
+        rule_list(list, "`workflow`", &known, session);
+    }
+    for entry in root.iter().filter(|entry| crate::compile::is_job(&entry.key)) {
+        let subject = format!("job `{}`", entry.key);
+        if let Some(list) = entry.value.get("rules") {
+            rule_list(list, &subject, &known, session);
+            never(list, entry, session);
+        }
+        if let Some(list) = entry.value.get("needs") {
+            shaky_needs(list, entry, root, session);
+        }
+    }
+}
+
+fn known_names(root: &Map, shared: &Shared, session: &Session<'_>) -> Vec<String> {
+    let mut names: Vec<String> = PREDEFINED.split_whitespace().map(str::to_owned).collect();
+    names.extend(shared.variables.iter().map(|variable| variable.key.clone()));
+    let known = &session.known;
+    for layer in [&known.pipeline, &known.settings, &known.predefined] {
+        names.extend(layer.keys().cloned());
+    }
+    for entry in root.iter() {
+        let rules = entry.value.get("rules").map(rules::flat).unwrap_or_default();
+        for holder in rules.into_iter().chain([&entry.value]) {
+            let variables = holder.get("variables").and_then(Node::as_map);
+            names.extend(variables.into_iter().flat_map(Map::iter).map(|entry| entry.key.to_string()));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn rule_list(list: &Node, subject: &str, known: &[String], session: &mut Session<'_>) {
+    let rules = rules::flat(list);
+    if let Some(at) = rules.iter().position(|rule| is_unconditional(rule))
+        && let Some(behind) = rules.get(at + 1)
+    {
+        session
+            .sink
+            .warning(behind.span, format!("{subject}: this rule is never reached"))
+            .related(rules[at].span, "this rule always holds")
+            .hint("move it up, or give the rule above a condition");
+    }
+    for rule in rules {
+        let Some(node) = rule.get("if") else { continue };
+        let Some(Ok(expression)) = node.as_text().map(Expression::parse) else { continue };
+        for name in expression.variables() {
+            misspelt(name, node, subject, known, session);
+        }
+    }
+}
+
+/// Variables may come from settings, so only what looks misspelt is told.
+fn misspelt(name: &str, node: &Node, subject: &str, known: &[String], session: &mut Session<'_>) {
+    if known.binary_search_by(|known| known.as_str().cmp(name)).is_ok() {
+        return;
+    }
+    let near = suggest::nearest(name, known.iter().map(String::as_str)).filter(|near| near.len() > 4);
+    let reserved = ["CI_", "GITLAB_"].iter().any(|prefix| name.starts_with(prefix));
+    if near.is_some() || reserved {
+        let hint = near.map(|near| format!("did you mean `${near}`?"));
+        session
+            .sink
+            .warning(node.span, format!("{subject}: the rule names `${name}`, which is not defined"))
+            .maybe_hint(hint);
+    }
+}
+
+fn is_unconditional(rule: &Node) -> bool {
+    ["if", "changes", "exists"].iter().all(|clause| rule.get(clause).is_none())
+}
+
+fn never(list: &Node, entry: &Entry, session: &mut Session<'_>) {
+    let rules = rules::flat(list);
+    let says_never = |rule: &&Node| rule.get("when").and_then(Node::as_text) == Some("never");
+    if !rules.is_empty() && rules.iter().all(says_never) {
+        let message = format!("job `{}` can never run: every rule says `when: never`", entry.key);
+        session.sink.warning(list.span, message).hint("start its name with `.` to switch it off");
+    }
+}
+
+/// A needed job that its rules may leave out, where the other job has other rules.
+fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>) {
+    let own = entry.value.get("rules").map(inputs::json);
+    for need in needs::flat(list) {
+        let optional = need.get("optional").and_then(Node::as_bool) == Some(true);
+        let Some(name) = need.as_text().or_else(|| need.get("job").and_then(Node::as_text)) else { continue };
+        let Some(target) =
+            root.entry(name).filter(|_| !optional && need.get("pipeline").is_none() && need.get("project").is_none())
+        else {
+            continue;
+        };
+        let Some(rules) = target.value.get("rules") else { continue };
+        let kept = rules::flat(rules)
+            .iter()
+            .any(|rule| is_unconditional(rule) && rule.get("when").and_then(Node::as_text) != Some("never"));
+        if !kept && own != Some(inputs::json(rules)) {
+            let message =
+                format!("job `{}` needs `{name}`, which its rules may leave out; then there is no pipeline", entry.key);
+            session
+                .sink
+                .warning(need.span, message)
+                .related(rules.span, "these rules")
+                .hint("give both the same rules, or write `optional: true`");
+        }
+    }
+}
