@@ -23,6 +23,7 @@ mod include;
 mod inputs;
 mod job;
 mod load;
+mod memo;
 mod merge;
 mod needs;
 mod origin;

@@ -1,7 +1,6 @@
 //! Rules of jobs, workflow and includes: which is the first that holds.
 
 use crate::expand::Unknown;
-use crate::expression::Expression;
 use crate::origin::Origin;
 use crate::request::{Answer, Request};
 use crate::session::{Reply, Session};
@@ -26,7 +25,7 @@ fn collect<'a>(node: &'a Node, rules: &mut Vec<&'a Node>) {
 /// Whether a rule holds; clauses that are not there hold, and so does what had to be asked for first.
 pub(crate) fn holds(rule: &Node, scope: &Scope<'_>, origin: &Origin, session: &mut Session<'_>) -> bool {
     if let Some(text) = rule.get("if").and_then(Node::as_text)
-        && !expression_holds(text, scope)
+        && !expression_holds(text, scope, session)
     {
         return false;
     }
@@ -42,8 +41,14 @@ pub(crate) fn holds(rule: &Node, scope: &Scope<'_>, origin: &Origin, session: &m
 }
 
 /// Whether an expression holds; an invalid one does not.
-pub(crate) fn expression_holds(text: &str, scope: &Scope<'_>) -> bool {
-    Expression::parse(text).is_ok_and(|expression| expression.holds(&|name| scope.get(name)))
+pub(crate) fn expression_holds(text: &str, scope: &Scope<'_>, session: &mut Session<'_>) -> bool {
+    session
+        .sink
+        .memo
+        .expression(text)
+        .as_ref()
+        .as_ref()
+        .is_ok_and(|expression| expression.holds(&|name| scope.get(name)))
 }
 
 fn paths(node: &Node, scope: &Scope<'_>) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! What is legal and surely not meant.
 
+use std::collections::BTreeMap;
+
 use crate::compile::Shared;
-use crate::expression::Expression;
 use crate::inputs;
 use crate::needs;
 use crate::rules;
@@ -41,19 +42,37 @@ CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA CI_EXTERNAL_PULL_REQUEST_TARGET_BRANC
 
 /// Looks at every job and at the workflow.
 pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
-    let known = known_names(root, shared, session);
+    let mut known = Known { names: known_names(root, shared, session), near: BTreeMap::new() };
     if let Some(list) = root.get("workflow").and_then(|workflow| workflow.get("rules")) {
-        rule_list(list, "`workflow`", &known, session);
+        rule_list(list, "`workflow`", &mut known, session);
     }
     for entry in root.iter().filter(|entry| crate::compile::is_job(&entry.key)) {
         let subject = format!("job `{}`", entry.key);
         if let Some(list) = entry.value.get("rules") {
-            rule_list(list, &subject, &known, session);
+            rule_list(list, &subject, &mut known, session);
             never(list, entry, session);
         }
         if let Some(list) = entry.value.get("needs") {
             shaky_needs(list, entry, root, session);
         }
+    }
+}
+
+/// Names of variables that may be defined, sorted, and what the others look like.
+struct Known {
+    names: Vec<String>,
+    near: BTreeMap<String, Option<String>>,
+}
+
+impl Known {
+    fn near(&mut self, name: &str) -> Option<String> {
+        if let Some(near) = self.near.get(name) {
+            return near.clone();
+        }
+        let near = suggest::nearest(name, self.names.iter().map(String::as_str)).filter(|near| near.len() > 4);
+        let near = near.map(str::to_owned);
+        self.near.insert(name.to_owned(), near.clone());
+        near
     }
 }
 
@@ -76,7 +95,7 @@ fn known_names(root: &Map, shared: &Shared, session: &Session<'_>) -> Vec<String
     names
 }
 
-fn rule_list(list: &Node, subject: &str, known: &[String], session: &mut Session<'_>) {
+fn rule_list(list: &Node, subject: &str, known: &mut Known, session: &mut Session<'_>) {
     let rules = rules::flat(list);
     if let Some(at) = rules.iter().position(|rule| is_unconditional(rule))
         && let Some(behind) = rules.get(at + 1)
@@ -89,7 +108,8 @@ fn rule_list(list: &Node, subject: &str, known: &[String], session: &mut Session
     }
     for rule in rules {
         let Some(node) = rule.get("if") else { continue };
-        let Some(Ok(expression)) = node.as_text().map(Expression::parse) else { continue };
+        let Some(read) = node.as_text().map(|text| session.sink.memo.expression(text)) else { continue };
+        let Ok(expression) = &*read else { continue };
         for name in expression.variables() {
             misspelt(name, node, subject, known, session);
         }
@@ -97,11 +117,11 @@ fn rule_list(list: &Node, subject: &str, known: &[String], session: &mut Session
 }
 
 /// Variables may come from settings, so only what looks misspelt is told.
-fn misspelt(name: &str, node: &Node, subject: &str, known: &[String], session: &mut Session<'_>) {
-    if known.binary_search_by(|known| known.as_str().cmp(name)).is_ok() {
+fn misspelt(name: &str, node: &Node, subject: &str, known: &mut Known, session: &mut Session<'_>) {
+    if known.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok() {
         return;
     }
-    let near = suggest::nearest(name, known.iter().map(String::as_str)).filter(|near| near.len() > 4);
+    let near = known.near(name);
     let reserved = ["CI_", "GITLAB_"].iter().any(|prefix| name.starts_with(prefix));
     if near.is_some() || reserved {
         let hint = near.map(|near| format!("did you mean `${near}`?"));

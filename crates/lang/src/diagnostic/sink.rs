@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Diagnostic, Location, Severity};
 use crate::SourceFile;
+use crate::memo::Memo;
 use crate::syntax::{FileId, Span};
 
 /// Findings that are kept; further ones would not be read.
@@ -15,6 +16,8 @@ pub(crate) struct Sink {
     files: Vec<File>,
     findings: Vec<Finding>,
     spare: Option<Finding>,
+    /// Expressions and patterns in these files.
+    pub memo: Memo,
 }
 
 #[derive(Clone, Debug)]

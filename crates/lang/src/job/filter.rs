@@ -1,7 +1,6 @@
 //! `only` and `except`.
 
-use crate::context::{Context, PipelineSource};
-use crate::pattern;
+use crate::context::PipelineSource;
 use crate::rules;
 use crate::session::Session;
 use crate::syntax::{Map, Node};
@@ -24,14 +23,14 @@ pub(super) fn included(map: &Map, has_workflow_rules: bool, scope: &Scope<'_>, s
 fn clauses(node: &Node, scope: &Scope<'_>, session: &mut Session<'_>) -> Vec<bool> {
     if node.as_map().is_none() {
         let refs = node.flat_texts();
-        return vec![refs.iter().any(|reference| ref_holds(reference, session.context))];
+        return vec![refs.iter().any(|reference| ref_holds(reference, session))];
     }
     let mut clauses = Vec::new();
     if let Some(refs) = node.get("refs") {
-        clauses.push(refs.flat_texts().iter().any(|reference| ref_holds(reference, session.context)));
+        clauses.push(refs.flat_texts().iter().any(|reference| ref_holds(reference, session)));
     }
     if let Some(list) = node.get("variables") {
-        clauses.push(list.flat_texts().iter().any(|text| rules::expression_holds(text, scope)));
+        clauses.push(list.flat_texts().iter().any(|text| rules::expression_holds(text, scope, session)));
     }
     if let Some(changes) = node.get("changes") {
         clauses.push(rules::changes_hold(changes, scope, session));
@@ -42,7 +41,8 @@ fn clauses(node: &Node, scope: &Scope<'_>, session: &mut Session<'_>) -> Vec<boo
     clauses
 }
 
-fn ref_holds(text: &str, context: &Context) -> bool {
+fn ref_holds(text: &str, session: &mut Session<'_>) -> bool {
+    let context = session.context;
     let (text, project) = match text.rsplit_once('@') {
         Some((text, project)) if !project.ends_with('/') && project.contains('/') && !text.is_empty() => {
             (text, Some(project))
@@ -66,16 +66,17 @@ fn ref_holds(text: &str, context: &Context) -> bool {
         "chat" => source == PipelineSource::Chat,
         "external" => source == PipelineSource::External,
         "external_pull_requests" => source == PipelineSource::ExternalPullRequestEvent,
-        _ => name_holds(text, context),
+        _ => name_holds(text, session),
     }
 }
 
-fn name_holds(text: &str, context: &Context) -> bool {
+fn name_holds(text: &str, session: &mut Session<'_>) -> bool {
+    let context = session.context;
     if context.is_merge_request() {
         return false;
     }
-    match pattern::slashed(text) {
-        Some((body, flags)) => pattern::compile(body, flags).is_ok_and(|regex| regex.is_match(context.ref_name())),
+    match session.sink.memo.pattern(text) {
+        Some(regex) => regex.is_match(context.ref_name()),
         None => text == context.ref_name(),
     }
 }

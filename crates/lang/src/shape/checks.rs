@@ -1,7 +1,6 @@
 //! Further looks at values whose kind is right.
 
 use super::Checker;
-use crate::expression::Expression;
 use crate::syntax::{Node, Span, Value};
 use crate::{duration, pattern};
 
@@ -36,11 +35,12 @@ pub(crate) fn start_in(node: &Node, checker: &mut Checker<'_>) {
 /// `rules:if`.
 pub(crate) fn expression(node: &Node, checker: &mut Checker<'_>) {
     let Some(text) = node.as_text() else { return };
-    let Err(invalid) = Expression::parse(text) else { return };
+    let read = checker.sink.memo.expression(text);
+    let Err(invalid) = &*read else { return };
     let place = checker.place();
     let span = within(checker, node.span, text, invalid.at);
     let message = format!("{place} has an invalid expression syntax: {}", invalid.reason);
-    checker.sink.error(span, message).maybe_hint(invalid.hint);
+    checker.sink.error(span, message).maybe_hint(invalid.hint.clone());
 }
 
 /// The place of a byte of a scalar, where the scalar stands in the file as it is.

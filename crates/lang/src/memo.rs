@@ -1,0 +1,38 @@
+//! Expressions and patterns that were read, by their text: many jobs share the same rules, and compiling a pattern is dear.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use regex::Regex;
+
+use crate::expression::{Expression, Invalid};
+use crate::pattern;
+
+/// What was read so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memo {
+    expressions: BTreeMap<String, Rc<Result<Expression, Invalid>>>,
+    patterns: BTreeMap<String, Option<Regex>>,
+}
+
+impl Memo {
+    /// An expression of that text.
+    pub fn expression(&mut self, text: &str) -> Rc<Result<Expression, Invalid>> {
+        if let Some(known) = self.expressions.get(text) {
+            return known.clone();
+        }
+        let read = Rc::new(Expression::parse(text));
+        self.expressions.insert(text.to_owned(), read.clone());
+        read
+    }
+
+    /// A pattern of the form `/pattern/flags`; `None`: it is none.
+    pub fn pattern(&mut self, text: &str) -> Option<Regex> {
+        if let Some(known) = self.patterns.get(text) {
+            return known.clone();
+        }
+        let read = pattern::slashed(text).and_then(|(body, flags)| pattern::compile(body, flags).ok());
+        self.patterns.insert(text.to_owned(), read.clone());
+        read
+    }
+}
