@@ -1,1 +1,75 @@
-fn main() {}
+//! Serin's measurements, against the real binary; README.md holds the numbers and the commands that make them.
+//!
+//! Invariants: nothing here is part of the tests; a measurement says exactly what it measures, and ends with a code other
+//! than 0 where a bound does not hold.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
+
+mod http;
+mod push;
+mod server;
+mod statistics;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+
+const HELP: &str = "\
+measurements of Serin
+
+usage: serin-bench push [--pushes N] [--serin PROGRAM]
+
+  push   from a push to the first process of its first job, and the server's memory
+
+  --pushes N        how many pushes (default 50)
+  --serin PROGRAM   the binary to measure (default: `serin` beside this program)
+";
+const PUSHES: usize = 50;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let mut pushes = PUSHES;
+    let mut serin = None;
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().with_context(|| format!("`{flag}` needs a value"))?;
+        match flag.as_str() {
+            "--pushes" => pushes = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--serin" => serin = Some(PathBuf::from(value)),
+            _ => bail!("unknown flag `{flag}`\n\n{HELP}"),
+        }
+    }
+    match command.as_deref() {
+        Some("push") => {
+            ensure!(pushes > 0, "`--pushes` must be at least 1");
+            push::measure(&serin.map_or_else(beside, Ok)?, pushes)
+        }
+        Some("help" | "--help" | "-h") | None => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        Some(other) => bail!("unknown measurement `{other}`\n\n{HELP}"),
+    }
+}
+
+/// Returns the binary that cargo put beside this one.
+fn beside() -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("serin");
+    ensure!(
+        program.is_file(),
+        "no `{}`: build it with the same profile first (`cargo build --release -p serin`), or name one by `--serin`",
+        program.display()
+    );
+    Ok(program)
+}
