@@ -11,4 +11,5 @@
 )]
 
 mod corpus;
+mod language;
 mod traps;
