@@ -217,7 +217,7 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         dependencies: dependencies(app, &sources),
         caches_dir: Some(app.settings.data.join("caches").join(project.id.to_string())),
         guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] },
-        host: HostEnvironment::default(),
+        host: HostEnvironment::of_this_process(),
     })
 }
 
