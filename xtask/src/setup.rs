@@ -51,7 +51,7 @@ pub fn run(root: &Path) -> Result<()> {
         install(root, &missing)?;
     }
     for (component, program) in COMPONENTS {
-        if find(program).is_none() {
+        if !works(program) {
             add_component(root, component)?;
         }
     }
@@ -68,6 +68,12 @@ fn is_there(tool: &Tool) -> bool {
 fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+/// Tells whether a program runs: rustup leaves names on PATH behind which a component is missing.
+fn works(program: &str) -> bool {
+    let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 fn install(root: &Path, missing: &[&Tool]) -> Result<()> {
@@ -165,5 +171,6 @@ mod tests {
     fn programs_are_found_on_path() {
         assert!(find("sh").is_some());
         assert!(find("no-such-program-anywhere").is_none());
+        assert!(works("git") && !works("no-such-program-anywhere") && !works("false"));
     }
 }
