@@ -9,6 +9,8 @@ use crate::load::median;
 const DEVIATIONS: f64 = 3.0;
 /// Events that are never a burst.
 const EVENTS_MIN: f64 = 2.0;
+/// Largest dispersion that the limit allows for.
+const DISPERSION_MAX: f64 = 2.5;
 
 /// Limit of what a node may contribute in one tick, and what it has cut so far.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +19,6 @@ pub(crate) struct Cap {
     dispersion: f64,
     kept: f64,
     at_limit: f64,
-    seen: f64,
 }
 
 impl Cap {
@@ -34,10 +35,9 @@ impl Cap {
         let rate = rate.max(median(old).unwrap_or(0.0));
         for (node, (events, exposure)) in cells.iter_mut().enumerate() {
             let expected = rate * *exposure;
-            let limit = expected + DEVIATIONS * (self.dispersion * expected).sqrt() + EVENTS_MIN;
+            let limit = expected + DEVIATIONS * (self.dispersion.min(DISPERSION_MAX) * expected).sqrt() + EVENTS_MIN;
             let cut = events.min(limit);
             if node >= canaries {
-                self.seen += *events;
                 self.kept += cut;
                 self.at_limit += if *events > limit { cut } else { 0.0 };
             }
@@ -49,11 +49,6 @@ impl Cap {
     /// Share of the old nodes' counted events that stand at the limit.
     pub(crate) fn share(&self) -> f64 {
         self.at_limit / self.kept.max(1.0)
-    }
-
-    /// The old nodes' events over those counted.
-    pub(crate) fn uncut(&self) -> f64 {
-        (self.seen / self.kept.max(1.0)).max(1.0)
     }
 }
 

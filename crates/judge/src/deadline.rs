@@ -11,7 +11,7 @@ use crate::numeric::{log_sum_exp, log_twice_normal_cdf, normal_quantile};
 type Schedule = &'static [(f64, f64)];
 
 /// Dates for failing; the rest of the weight is the mixture's.
-pub(crate) const WORSE: Schedule = &[(0.15, 0.15), (0.4, 0.2), (1.0, 0.25)];
+pub(crate) const WORSE: Schedule = &[(0.09, 0.1), (0.36, 0.25), (1.0, 0.4)];
 /// Dates for passing.
 pub(crate) const WITHIN: Schedule = &[(0.14, 0.15), (0.27, 0.3), (0.55, 0.2), (1.0, 0.2)];
 

@@ -79,6 +79,9 @@ pub(crate) struct Dispersion {
     cells: f64,
     events: f64,
     exposure: f64,
+    lagged: f64,
+    standard: f64,
+    pairs: f64,
 }
 
 impl Dispersion {
@@ -99,13 +102,34 @@ impl Dispersion {
             let seen: f64 = blocks.ring.iter().map(|b| b[*n].0).sum();
             let predicted: f64 = mu.iter().map(|m| m[j]).sum();
             let factor = seen / predicted.max(1e-9);
+            let mut before = None;
             for (block, m) in blocks.ring.iter().zip(&mu) {
-                self.squares += (block[*n].0 - m[j] * factor).powi(2);
-                self.expected += m[j] * factor;
+                let expected = m[j] * factor;
+                let residual = block[*n].0 - expected;
+                self.squares += residual.powi(2);
+                self.expected += expected;
+                let standard = residual / expected.max(1e-9).sqrt();
+                if let Some(before) = before.filter(|_| expected > 0.0) {
+                    self.lagged += before * standard;
+                    self.pairs += 1.0;
+                }
+                self.standard += if expected > 0.0 { standard * standard } else { 0.0 };
+                before = (expected > 0.0).then_some(standard);
             }
         }
         self.freedom += (blocks.ring.len() - 1) as f64 * (used.len() - 1) as f64;
         self.cells += (blocks.ring.len() * used.len()) as f64;
+    }
+
+    /// Inflation by the correlation of neighbouring blocks, as far as it is beyond chance.
+    fn persistence(&self) -> f64 {
+        if self.pairs < 8.0 || self.standard <= 0.0 {
+            return 1.0;
+        }
+        let centring = self.freedom.max(1.0) / self.cells.max(1.0);
+        let r = self.lagged / self.standard + (1.0 - centring) * 0.5 - 1.0 / self.pairs.sqrt();
+        let r = r.clamp(0.0, 0.6);
+        (1.0 + r) / (1.0 - r)
     }
 
     /// Whether there was anything to measure.
@@ -120,6 +144,7 @@ impl Dispersion {
         let floor = if prior.thinning { (1.0 - self.events / self.exposure.max(1e-9)).max(0.3) } else { 1.0 };
         let weight = (self.expected / 20.0).min(1.0) * self.freedom;
         let shrunk = (prior.weight * prior.value + weight * raw) / (prior.weight + weight);
+        let shrunk = shrunk * self.persistence();
         (shrunk * (1.0 + 0.5 * (2.0 / freedom.max(2.0)).sqrt())).max(floor)
     }
 }

@@ -26,6 +26,8 @@ const WORSE_SCALE: f64 = 0.7;
 const WITHIN_SCALE: f64 = 0.4;
 /// Requests above a quantile that fix it well enough.
 const QUANTILE_EVENTS_MIN: f64 = 12.0;
+/// Weight of the evidence for a pass that counts the warm-up too.
+const WHOLE_WEIGHT: f64 = 0.5;
 /// Baseline events from which on absolute margins are read as ratios.
 const RATIO_EVENTS_MIN: f64 = 30.0;
 /// Normal quantiles of the sure bounds on the baseline's rate.
@@ -90,6 +92,7 @@ struct Dates {
     worse: Deadlines,
     within: Deadlines,
     within_rate: Deadlines,
+    whole: Deadlines,
 }
 
 /// What one test may cost, and for how long it runs.
@@ -145,6 +148,9 @@ pub(crate) struct Events {
     main: RateRatio,
     main_within: RateRatio,
     early: RateRatio,
+    /// From the first tick on; start-up makes events more, not fewer.
+    whole: RateRatio,
+    whole_looks: f64,
     events: u64,
 }
 
@@ -155,8 +161,8 @@ type Buckets = Vec<f64>;
 struct RateBounds {
     /// Events behind it, in independent ones.
     events: f64,
-    /// One deviation down and up.
-    likely: (f64, f64),
+    /// One deviation down.
+    likely_low: f64,
     /// Bounds that hold nearly always.
     sure: (f64, f64),
 }
@@ -202,12 +208,15 @@ impl Events {
                 worse: Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks),
                 within: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
                 within_rate: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
+                whole: Deadlines::new(deadline::WITHIN, WHOLE_WEIGHT * stakes.beta, stakes.looks),
             },
             evidence: Evidence::default(),
             looks: 0.0,
             main: RateRatio::new(),
             main_within: RateRatio::new(),
             early: RateRatio::new(),
+            whole: RateRatio::new(),
+            whole_looks: 0.0,
             events: 0,
         }
     }
@@ -289,6 +298,8 @@ impl Events {
             baseline_events: baseline.0,
             baseline_exposure: baseline.1,
         };
+        self.whole.add(pair(within), self.offset);
+        self.whole_looks += 1.0;
         if row.tick < self.frame.warmup {
             self.early.add(pair(worse), self.offset);
         } else {
@@ -422,13 +433,10 @@ impl Events {
     fn boundaries(&self) -> Tests {
         let (mut worse_at, mut within_at) = (0.0, 0.0);
         if self.cut.is_none() {
-            let rate = self.rate_bounds().filter(|r| r.events >= RATIO_EVENTS_MIN);
-            let or = |rel: f64, abs: Option<f64>, rate: Option<f64>| match (abs, rate) {
-                (Some(abs), Some(rate)) if rate > 0.0 => rel.max(abs / rate).ln_1p(),
-                _ => rel.ln_1p(),
-            };
-            worse_at = or(self.ok.rel, self.ok.abs, rate.map(|r| r.likely.0));
-            within_at = or(self.bad.rel, self.bad.abs, rate.map(|r| r.likely.1 * self.cap.uncut()));
+            let rate = self.rate_bounds().filter(|r| r.events >= RATIO_EVENTS_MIN).map(|r| r.likely_low);
+            let absolute = self.ok.abs.zip(rate.filter(|r| *r > 0.0)).map_or(0.0, |(abs, rate)| abs / rate);
+            worse_at = self.ok.rel.max(absolute).ln_1p();
+            within_at = self.bad.rel.ln_1p();
             within_at = (within_at.exp() * (1.0 - self.cap.share()) + self.cap.share()).ln();
         }
         let early = (2.0 * self.bad.rel.ln_1p()).max(4.0_f64.ln());
@@ -452,7 +460,7 @@ impl Events {
         let bound = |z: f64, more: f64| gamma_quantile(z, events / phi + more) * phi / exposure;
         (exposure > 0.0).then(|| RateBounds {
             events: events / phi,
-            likely: (bound(-1.0, 0.0), bound(1.0, 1.0)),
+            likely_low: bound(-1.0, 0.0),
             sure: (bound(-RATE_LOW_Z, 0.0), bound(RATE_HIGH_Z, 1.0)),
         })
     }
@@ -492,6 +500,14 @@ impl Events {
         if let Some((mixture, _)) = within_rate {
             let absolute = self.dates.within_rate.log_evalue(mixture, rate_standing, elapsed);
             self.evidence.within = log_add_exp(self.evidence.within, absolute) - LOG_TWO;
+        }
+        if self.cut.is_none() && self.frame.warmup > 0 {
+            let z = self.whole.signed_root(tests.within_at, spread, phi, Side::Below);
+            let standing = standing(&self.whole, tests.within_at, z).map(|s| Standing { looks: self.whole_looks, ..s });
+            let whole = self.dates.whole.log_evalue(self.whole.log_evalue(&tests.within, phi), standing, elapsed);
+            let whole = if within >= 0.0 { whole } else { f64::NEG_INFINITY };
+            self.evidence.within =
+                log_add_exp(WHOLE_WEIGHT.ln() + whole, (1.0 - WHOLE_WEIGHT).ln() + self.evidence.within);
         }
     }
 

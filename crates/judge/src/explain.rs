@@ -169,7 +169,7 @@ impl Words {
 }
 
 fn times(ratio: f64) -> String {
-    if ratio < 0.1 || ratio >= 100.0 { format!("{ratio:.1e}×") } else { format!("{ratio:.2}×") }
+    if (0.1..100.0).contains(&ratio) { format!("{ratio:.2}×") } else { format!("{ratio:.1e}×") }
 }
 
 fn percent(share: f64) -> String {

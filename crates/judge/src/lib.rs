@@ -14,8 +14,10 @@ pub mod config;
 mod deadline;
 pub mod defaults;
 mod dispersion;
+mod estimate;
 mod events;
 pub mod explain;
+mod growth;
 mod intake;
 mod level;
 mod load;
@@ -23,6 +25,7 @@ mod numeric;
 pub mod plan;
 mod rate;
 pub mod sample;
+mod scores;
 mod verdict;
 
 pub use answer::{Answer, MetricReport, Reason, State, Unit, Verdict};

@@ -81,8 +81,8 @@ impl Expected {
 pub(crate) struct LoadModel {
     /// Per node; canary nodes without history get the baseline's mean.
     pub expected: Vec<Expected>,
-    /// Whether a node had history of its own.
-    pub known: Vec<bool>,
+    /// What an old node shows on average.
+    pub common: Expected,
     /// Autocorrelation that quasi-differences remove.
     pub correlation: f64,
     /// Robust deviation of the quasi-differenced noise, per node.
@@ -109,7 +109,7 @@ impl LoadModel {
         let old: Vec<_> = series[canaries..].iter().flatten().collect();
         let level = mean(old.iter().map(|s| s.level))?;
         let load = mean(old.iter().map(|s| s.load))?;
-        if !(level > 0.0) {
+        if level <= 0.0 {
             return None;
         }
         let all: Vec<_> = series.iter().flatten().collect();
@@ -117,7 +117,7 @@ impl LoadModel {
         let intercept = level - slope * load;
         let mut model = Self {
             expected: Vec::new(),
-            known: series.iter().map(Option::is_some).collect(),
+            common: Expected { intercept, slope },
             correlation,
             noise: Vec::new(),
             slope_error,

@@ -135,11 +135,9 @@ impl Judge {
             evidence: e.evidence(),
         }));
         for level in &self.levels {
-            let (evidence, growth) = level.evidence();
-            tests.push(Test { name: level.name.clone(), role: level.role, weight, evidence });
-            if let Some(evidence) = growth {
-                tests.push(Test { name: format!("{}:slope", level.name), role: level.role, weight, evidence });
-            }
+            let test = |name: String, evidence: Evidence| Test { name, role: level.role, weight, evidence };
+            tests.push(test(level.name.clone(), level.evidence()));
+            tests.extend(level.growth().map(|g| test(format!("{}:slope", level.name), g.evidence())));
         }
         tests
     }
@@ -197,9 +195,8 @@ impl Judge {
             reports.push(e.report(evidence, log_alpha));
         }
         for level in &self.levels {
-            let (evidence, growth) = level.evidence();
-            reports.push(level.report(evidence, log_alpha));
-            reports.extend(growth.and_then(|g| level.growth_report(g, log_alpha)));
+            reports.push(level.report(log_alpha));
+            reports.extend(level.growth().map(|g| g.report(&level.name, log_alpha)));
         }
         let tests = reports.len() as f64;
         for r in &mut reports {

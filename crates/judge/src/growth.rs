@@ -1,0 +1,170 @@
+//! Growth of a level: a leak shows as a slope of canary minus baseline (judge.md (v)).
+//!
+//! The slope of the canary alone would blame it for the daily load; a level that only climbs back to the old one is a
+//! cache filling up.
+
+use crate::answer::{MetricReport, State, Unit};
+use crate::config::{Direction, SlopeMargin};
+use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
+use crate::events::{Evidence, Frame, Stakes};
+use crate::level::Dates;
+use crate::load::LoadModel;
+use crate::numeric::{interval_half_width, mean, variance};
+use crate::scores::{Line, Score, Scores, mean_known, relative, two_way};
+
+/// Prior deviation of a node's growth, in parts a minute, and its weight in nodes.
+const DRIFT: f64 = 0.0002;
+const DRIFT_WEIGHT: f64 = 3.0;
+/// Blocks without which no slope is fitted.
+const BLOCKS_MIN: usize = 5;
+
+/// One judged growth.
+#[derive(Clone, Debug)]
+pub(crate) struct Growth {
+    frame: Frame,
+    margin: SlopeMargin,
+    /// Log of the level over the old one up to which growth is a refill.
+    refill: f64,
+    past: Past,
+    dates: Dates,
+    estimate: Option<Estimate>,
+    evidence: Evidence,
+    samples: u64,
+}
+
+/// What history taught.
+#[derive(Clone, Debug, Default)]
+struct Past {
+    reference: f64,
+    squares: f64,
+    blocks: usize,
+    pooled: (f64, f64),
+    lag: (f64, f64),
+}
+
+impl Growth {
+    pub(crate) fn new(frame: Frame, margin: SlopeMargin, refill: f64, stakes: Stakes) -> Self {
+        Self {
+            frame,
+            margin,
+            refill,
+            past: Past::default(),
+            dates: Dates::new(stakes, Direction::Up),
+            estimate: None,
+            evidence: Evidence::default(),
+            samples: 0,
+        }
+    }
+
+    fn gap(&self, y: &[f64]) -> Option<f64> {
+        let canaries = self.frame.canaries;
+        Some(mean_known(&y[..canaries])? - mean_known(&y[canaries..])?)
+    }
+
+    /// Takes the blocks of history.
+    pub(crate) fn learn(&mut self, model: &LoadModel, blocks: &[Vec<Score>]) {
+        let history: Vec<Vec<f64>> = blocks.iter().map(|b| relative(b, model)).collect();
+        let gaps: Vec<f64> = history.iter().filter_map(|y| self.gap(y)).collect();
+        let reference = mean(gaps.iter().copied()).unwrap_or(0.0);
+        let columns = two_way(&history, 0, self.frame.nodes);
+        self.past = Past {
+            reference,
+            squares: gaps.iter().map(|v| (v - reference).powi(2)).sum(),
+            blocks: gaps.len(),
+            pooled: pooled_scatter(&columns, self.frame.canaries, f64::INFINITY),
+            lag: lag_sums(columns.iter()),
+        };
+    }
+
+    /// Weighs the growth after a block.
+    pub(crate) fn weigh(&mut self, model: &LoadModel, now: &Scores, elapsed: f64) {
+        let Some((e, above)) = self.fit(model, now) else { return };
+        self.estimate = Some(e);
+        self.samples = elapsed as u64 * self.frame.canaries as u64;
+        let margin = self.margin;
+        let (mut mixture, mut standing) = e.weigh(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok));
+        if !above {
+            mixture = mixture.min(0.0);
+            standing.z = standing.z.min(0.0);
+        }
+        self.evidence.worse = self.dates.up.log_evalue(mixture, Some(standing), elapsed);
+        let (mixture, standing) = e.weigh(margin.bad - e.effect, margin.bad);
+        self.evidence.within = self.dates.within.log_evalue(mixture, Some(standing), elapsed);
+    }
+
+    /// Growth a minute of the canary's level over the baseline's, and whether the level has passed the old one.
+    fn fit(&self, model: &LoadModel, now: &Scores) -> Option<(Estimate, bool)> {
+        let blocks: Vec<Vec<f64>> = now.blocks.iter().map(|b| relative(b, model)).collect();
+        let n = blocks.len();
+        if n < BLOCKS_MIN {
+            return None;
+        }
+        let gaps: Vec<f64> = blocks.iter().map(|y| self.gap(y)).collect::<Option<_>>()?;
+        let ticks = (self.frame.level_block * now.merged.max(1)) as f64;
+        let line = Line::fit(&gaps, ticks * self.frame.tick_minutes);
+        let old = self.old_lines(&blocks, ticks * self.frame.tick_minutes);
+        let lag = lag_sums(old.iter().map(|l| &l.residuals));
+        let inflation = inflation((self.past.lag.0 + lag.0, self.past.lag.1 + lag.1), self.past.blocks.max(n));
+        let weight = self.past.pooled.1.min(POOLED_FREEDOM_MAX);
+        let freedom = (n - 2) as f64 + (self.past.blocks as f64 - 1.0).max(0.0) + weight;
+        let per_block = (line.squares() + self.past.squares + weight * self.past.pooled.0) / freedom;
+        let last = (n / 3).max(2);
+        let above = mean(gaps[n - last..].iter().copied())? - self.past.reference > self.refill;
+        let estimate = Estimate {
+            effect: line.slope,
+            time: per_block * inflation / line.sxx,
+            past: 0.0,
+            time_freedom: freedom / inflation,
+            node: self.drift(&old, line.sxx, inflation),
+            node_freedom: old.len() as f64 + 2.0,
+            known: 0.0,
+            looks: n as f64 * ticks,
+            power: 3,
+        };
+        Some((estimate, above))
+    }
+
+    fn old_lines(&self, blocks: &[Vec<f64>], step: f64) -> Vec<Line> {
+        (self.frame.canaries..self.frame.nodes)
+            .map(|i| blocks.iter().map(|b| b[i]).collect::<Vec<f64>>())
+            .filter(|y| y.iter().all(|v| v.is_finite()))
+            .map(|y| Line::fit(&y, step))
+            .collect()
+    }
+
+    /// Variance that the old nodes' own growth shows beyond its noise, shrunk to the prior.
+    fn drift(&self, old: &[Line], sxx: f64, inflation: f64) -> f64 {
+        let slopes: Vec<f64> = old.iter().map(|l| l.slope).collect();
+        let b = old.len().max(1) as f64;
+        let points = old.first().map_or(3, |l| l.residuals.len()) as f64;
+        let noise = old.iter().map(Line::squares).sum::<f64>() / b / (points - 2.0) / sxx * inflation;
+        let excess = (variance(&slopes) - noise).max(0.0) * (b - 1.0);
+        (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (b + 2.0) * (1.0 / self.frame.canaries as f64 + 1.0 / b)
+    }
+
+    /// Evidence on the growth.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// Figures on the growth of the level called `name`.
+    pub(crate) fn report(&self, name: &str, log_alpha: f64) -> MetricReport {
+        let (effect, half) = self.estimate.map_or((0.0, f64::INFINITY), |e| {
+            (e.effect, interval_half_width(e.variance(), e.freedom(), self.margin.bad, log_alpha))
+        });
+        MetricReport {
+            name: format!("{name}:slope"),
+            unit: Unit::PerMinute,
+            estimate: effect,
+            error: self.estimate.map_or(f64::INFINITY, |e| e.variance().sqrt()),
+            low: effect - half,
+            high: effect + half,
+            ok: self.margin.ok,
+            bad: self.margin.bad,
+            evidence: self.evidence.worse,
+            evidence_within: self.evidence.within,
+            samples: self.samples,
+            state: if self.estimate.is_some() { State::Open } else { State::Waiting },
+        }
+    }
+}
