@@ -19,7 +19,7 @@ use crate::terminal::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled};
 /// How long the story waits between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long one act may take.
-const ACT_LIMIT: Duration = Duration::from_secs(180);
+const ACT_LIMIT: Duration = Duration::from_secs(120);
 /// How long the server is down when it is killed.
 const DOWN: Duration = Duration::from_millis(700);
 /// The project's path.
