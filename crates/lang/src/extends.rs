@@ -14,7 +14,7 @@ const ANCESTORS_MAX: usize = 10;
 const ENTRIES_MAX: usize = 2_000_000;
 
 /// Merges every job with what it extends.
-pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
+pub(crate) fn resolve(root: &Arc<Map>, sink: &mut Sink) -> Arc<Map> {
     if !root.iter().any(|entry| entry.value.as_map().is_some_and(|job| job.contains("extends"))) {
         return root.clone();
     }
@@ -27,7 +27,7 @@ pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
         };
         out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
     }
-    out
+    Arc::new(out)
 }
 
 /// Merges one job with what it extends.

@@ -71,7 +71,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             self.session,
         );
         let Some(root) = root else { return Map::default() };
-        let mut own = (*root).clone();
+        let mut own = Arc::unwrap_or_clone(root);
         let Some(include) = own.remove("include") else {
             return own;
         };
@@ -85,6 +85,12 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn includes(&mut self, node: &Node, origin: &Origin) -> Map {
         if let Some(shape) = root::shape("include") {
             Checker::new(&mut self.session.sink, "").key("include", node, shape);
+        }
+        if let Value::Reference(_) = node.value {
+            self.session.sink.error(
+                node.span,
+                "`include` cannot be a `!reference`: files are included before references are resolved",
+            );
         }
         let mut merged = Map::default();
         for entry in entries(node) {

@@ -82,7 +82,10 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
             &mut yaml,
             instance.matrix.iter().map(|(key, value)| Variable::plain(key.as_str(), value.as_str())).collect(),
         );
-        check_circles(&yaml, map.get("variables"), session);
+        // Only the job's own values can close a circle that the root's do not.
+        if own_variables.iter().any(|variable| variable.value.contains(['$', '%'])) {
+            check_circles(&yaml, map.get("variables"), session);
+        }
         let making = Making { name, entry, map: &map, stage, shared, instance };
         let draft = making.draft(yaml, session);
         match made.iter_mut().find(|known| known.job.name == draft.job.name) {
@@ -111,15 +114,14 @@ impl Making<'_> {
         let known = session.known.clone();
         let predefined = self.predefined(&yaml, &known);
         let scoped = self.environment_settings(&yaml, &predefined, &known, session);
+        let settings = scoped.as_ref().unwrap_or(&known.settings);
+        let mut globals = layer(&yaml);
         let decision = {
-            let globals = layer(&yaml);
-            let settings = scoped.as_ref().unwrap_or(&known.settings);
             let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
             self.decide(&scope, session)
         };
+        globals.extend(layer(&decision.variables));
         overlay(&mut yaml, decision.variables.clone());
-        let globals = layer(&yaml);
-        let settings = scoped.as_ref().unwrap_or(&known.settings);
         let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
         let environment = self.environment(&scope);
         let resource_group =
@@ -338,7 +340,7 @@ fn retry(node: &Node) -> Retry {
     match node.as_map() {
         None => Retry { max: max(node), ..Retry::default() },
         Some(_) => Retry {
-            max: node.get("max").map_or(2, max),
+            max: node.get("max").map_or(0, max),
             when: node.get("when").map(Node::flat_texts).unwrap_or_default(),
             exit_codes: node.get("exit_codes").map(numbers).unwrap_or_default(),
         },

@@ -13,7 +13,7 @@ const DEPTH_MAX: usize = 50;
 const NODES_MAX: usize = 500_000;
 
 /// Resolves every reference of the merged configuration.
-pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
+pub(crate) fn resolve(root: &Arc<Map>, sink: &mut Sink) -> Arc<Map> {
     if !root.iter().any(|entry| has_reference(&entry.value)) {
         return root.clone();
     }
@@ -23,7 +23,7 @@ pub(crate) fn resolve(root: &Map, sink: &mut Sink) -> Map {
         let value = resolver.node(&entry.value, &entry.key);
         out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
     }
-    out
+    Arc::new(out)
 }
 
 fn has_reference(node: &Node) -> bool {

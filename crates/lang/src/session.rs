@@ -1,6 +1,7 @@
 //! One call of the compiler: what is known, what is asked for, what was found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::context::Context;
 use crate::diagnostic::Sink;
@@ -18,7 +19,7 @@ pub(crate) struct Session<'a> {
     /// The answers so far.
     pub answers: &'a Answers,
     /// Variables known before any file is read.
-    pub known: Known,
+    pub known: Rc<Known>,
     /// Findings.
     pub sink: Sink,
     asked: BTreeSet<Request>,
@@ -39,7 +40,7 @@ impl<'a> Session<'a> {
         Self {
             context,
             answers,
-            known: Known::new(context),
+            known: Rc::new(Known::new(context)),
             sink: Sink::default(),
             asked: BTreeSet::new(),
             globs: BTreeMap::new(),

@@ -24,6 +24,8 @@ pub(crate) struct Sink {
 struct File {
     source: SourceFile,
     text: Arc<str>,
+    /// First byte of each line.
+    lines: Vec<u32>,
     included_from: Option<Span>,
 }
 
@@ -62,7 +64,9 @@ impl Finding {
 impl Sink {
     /// Takes a file in; its number marks the spans of what is in it.
     pub fn add_file(&mut self, source: SourceFile, text: Arc<str>, included_from: Option<Span>) -> FileId {
-        self.files.push(File { source, text, included_from });
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(at, _)| u32::try_from(at + 1).unwrap_or(u32::MAX))).collect();
+        self.files.push(File { source, text, lines, included_from });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -109,9 +113,10 @@ impl Sink {
         let Some(file) = self.files.get(span.file as usize) else {
             return Location { file: String::new(), line: 1, column: 1 };
         };
-        let before = file.text.get(..span.start as usize).unwrap_or(&file.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let line = file.lines.partition_point(|start| *start <= span.start);
+        let start = file.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = file.text.get(start as usize..span.start as usize).unwrap_or_default();
+        let column = before.chars().count() + 1;
         Location {
             file: file.source.path.clone(),
             line: u32::try_from(line).unwrap_or(u32::MAX),

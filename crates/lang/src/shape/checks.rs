@@ -387,3 +387,10 @@ pub(crate) fn one_file(node: &Node, checker: &mut Checker<'_>) {
         checker.warning(node, "should be one path; of a list GitLab reads the files and shows one report");
     }
 }
+
+/// `retry` as a mapping: without `max` nothing is tried again.
+pub(crate) fn retry(node: &Node, checker: &mut Checker<'_>) {
+    if node.as_map().is_some() && node.get("max").is_none() {
+        checker.warning(node, "has no `max`, so nothing is tried again").hint("add `max: 1` or `max: 2`");
+    }
+}

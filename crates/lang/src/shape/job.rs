@@ -134,6 +134,7 @@ pub(crate) const RETRY: Shape = Shape {
         rest: None,
         required: &[],
     }),
+    check: Some(checks::retry),
     ..RETRY_MAX
 };
 
