@@ -21,6 +21,7 @@ export function startLive(done) {
   const main = document.getElementById("main");
   if (!main?.dataset.events) return;
   connect(main.dataset.events);
+  // A page that nobody sees holds no connection: a browser has few for one site.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) disconnect();
     else {
@@ -107,6 +108,11 @@ function put(text) {
   const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("main");
   const main = document.getElementById("main");
   if (!fresh || !main) return;
+  const topic = main.dataset.events;
   morph(main, fresh);
+  if (main.dataset.events !== topic) {
+    disconnect();
+    connect(main.dataset.events);
+  }
   after();
 }

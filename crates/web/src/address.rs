@@ -62,7 +62,7 @@ pub(crate) fn parse(path: &str) -> Option<Address> {
         Some((project, place)) => (project, self::place(place)?),
         None => (path, Place::Overview),
     };
-    (!project.is_empty()).then(|| Address::Project(project.to_owned(), place))
+    (!project.is_empty() && !project.starts_with('-')).then(|| Address::Project(project.to_owned(), place))
 }
 
 fn place(path: &str) -> Option<Place> {

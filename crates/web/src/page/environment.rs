@@ -69,6 +69,7 @@ struct Act {
     id: String,
     action: String,
     pool: Option<String>,
+    watch: Option<u32>,
     word: String,
     question: &'static str,
     consequence: &'static str,
@@ -221,6 +222,10 @@ fn event(visit: &Visit, fields: &Fields) -> Result<Event> {
         "release" => Event::ReleasePool { pool: PoolName(text("pool")), by },
         "pause" => Event::Pause { by },
         "resume" => Event::Resume { by },
+        "accept" => {
+            let watch = text("watch").parse().map_err(|_| Error::invalid("what is accepted is not named"))?;
+            Event::Accept { watch, by }
+        }
         "abort" => Event::Abort { by, reason: text("reason") },
         "roll_back" => Event::RollBack { by },
         other => return Err(Error::invalid(format!("`{other}` is nothing that can be done to a rollout"))),
@@ -333,20 +338,19 @@ fn step_view(step: &rest::RolloutStep, t: &'static Text) -> StepView {
 
 /// The buttons, always in the same order.
 fn acts(rollout: &rest::Rollout, asked: Option<&str>, t: &'static Text) -> Vec<Act> {
-    let order = ["release", "resume", "pause", "roll_back", "abort"];
+    let order = ["release", "accept", "resume", "pause", "roll_back", "abort"];
     let place = |action: &rest::RolloutAction| order.iter().position(|known| *known == action.action);
     let mut actions: Vec<&rest::RolloutAction> =
         rollout.actions.iter().filter(|action| place(action).is_some()).collect();
     actions.sort_by_key(|action| place(action));
-    actions.into_iter().map(|action| act_view(action, (rollout, asked), t)).collect()
+    actions.into_iter().map(|action| act_view(action, asked, t)).collect()
 }
 
-fn act_view(action: &rest::RolloutAction, (rollout, asked): (&rest::Rollout, Option<&str>), t: &'static Text) -> Act {
-    let accepts = action.action == "resume" && rollout.phase == "deciding";
+fn act_view(action: &rest::RolloutAction, asked: Option<&str>, t: &'static Text) -> Act {
     let (word, question, consequence, icon) = match action.action.as_str() {
         "release" => (t.release_pool, t.release_ask, t.release_then, icon::PLAY),
         "pause" => (t.pause, t.pause_ask, t.pause_then, icon::PAUSE),
-        "resume" if accepts => (t.accept, t.accept_ask, t.accept_then, icon::SUCCESS),
+        "accept" => (t.accept, t.accept_ask, t.accept_then, icon::SUCCESS),
         "resume" => (t.resume, t.resume_ask, t.resume_then, icon::PLAY),
         "abort" => (t.abort, t.abort_ask, t.abort_then, icon::STOP),
         _ => (t.roll_back, t.roll_back_ask, t.roll_back_then, icon::ROLL_BACK),
@@ -359,11 +363,12 @@ fn act_view(action: &rest::RolloutAction, (rollout, asked): (&rest::Rollout, Opt
         asked: asked == Some(id.as_str()),
         word: action.pool.as_ref().map_or_else(|| word.to_owned(), |pool| format!("{word} {pool}")),
         pool: action.pool.clone(),
+        watch: action.watch,
         question,
         consequence,
         icon,
         danger: matches!(action.action.as_str(), "abort" | "roll_back"),
-        primary: matches!(action.action.as_str(), "release" | "resume"),
+        primary: matches!(action.action.as_str(), "release" | "accept" | "resume"),
         wants_reason: action.action == "abort",
         action: action.action.clone(),
         id,
@@ -463,6 +468,7 @@ mod tests {
         let action = |(name, pool): &(&str, Option<&str>)| rest::RolloutAction {
             action: (*name).to_owned(),
             pool: pool.map(str::to_owned),
+            watch: None,
         };
         let entry = |at: i64, message: &str| rest::TimelineEntry { at, message: message.to_owned() };
         rest::Rollout {

@@ -278,3 +278,61 @@ pub(crate) async fn changes(visit: &Visit, project: &Project, iid: i64) -> Resul
     };
     html(StatusCode::OK, &page)
 }
+
+#[cfg(test)]
+mod tests {
+    use askama::Template;
+    use serin_git::{Diff, FileDiff, FileStatus, Hunk, Line, LineKind};
+
+    use super::{Changes, List};
+    use crate::diff;
+    use crate::frame::tests::frame;
+    use crate::page::row::tests::request_row;
+    use crate::text::Language;
+
+    const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'";
+
+    fn file() -> FileDiff {
+        let line = Line { kind: LineKind::Added, old: None, new: Some(1), text: HOSTILE.into(), no_newline: false };
+        FileDiff {
+            old_path: HOSTILE.into(),
+            new_path: HOSTILE.into(),
+            status: FileStatus::Renamed,
+            old_mode: "100644".into(),
+            new_mode: "100644".into(),
+            binary: false,
+            hunks: vec![Hunk { old_start: 1, new_start: 1, context: HOSTILE.into(), lines: vec![line] }],
+            too_large: true,
+            added: 1,
+            removed: 0,
+        }
+    }
+
+    #[test]
+    fn names_titles_and_lines_stay_text() {
+        let diff = Diff { files: vec![file()], more_files: true };
+        let page = Changes {
+            f: frame(),
+            r: request_row(),
+            files_text: String::new(),
+            added: 1,
+            removed: 0,
+            more_files: true,
+            files: diff::views(diff, Language::English.text()),
+        };
+        let list = List { f: frame(), path: "shop".into(), tabs: Vec::new(), requests: vec![request_row()] };
+        for html in [page.render().unwrap(), list.render().unwrap()] {
+            assert!(!html.contains("<img") && !html.contains("<script>"), "{html}");
+            assert!(!html.contains("onerror=alert(1)>"), "{html}");
+        }
+    }
+
+    #[test]
+    fn pages_carry_nothing_inline() {
+        let list = List { f: frame(), path: "shop".into(), tabs: Vec::new(), requests: vec![request_row()] };
+        let html = list.render().unwrap();
+        for forbidden in [" style=", "<style", " onclick=", "javascript:"] {
+            assert!(!html.contains(forbidden), "{forbidden} in {html}");
+        }
+    }
+}

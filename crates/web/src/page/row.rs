@@ -113,3 +113,74 @@ pub(crate) fn topics(project: &Project, rows: &[pipelines::Pipeline]) -> Vec<(&'
     let unfinished = rows.iter().filter(|row| row.finished_at.is_none()).take(PIPELINES_MAX);
     std::iter::once(("project", project.id)).chain(unfinished.map(|row| ("pipeline", row.id))).collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serin_store::pipeline::Pipeline;
+    use serin_store::project::Project;
+
+    use super::{PipelineRow, RequestRow, pipeline};
+    use crate::mark;
+    use crate::show;
+    use crate::text::Language;
+
+    const HOSTILE: &str = "\"><script>alert('x')</script>";
+
+    pub(crate) fn request_row() -> RequestRow {
+        RequestRow {
+            iid: 1,
+            href: "/shop/-/merge_requests/1".into(),
+            mark: mark::request("opened", Language::English.text()),
+            title: HOSTILE.into(),
+            source: HOSTILE.into(),
+            target: HOSTILE.into(),
+            author: HOSTILE.into(),
+            at: show::at(0),
+            pipeline: Some(pipeline_row()),
+        }
+    }
+
+    pub(crate) fn pipeline_row() -> PipelineRow {
+        let t = Language::English.text();
+        pipeline(t, &project(), &row())
+    }
+
+    pub(crate) fn project() -> Project {
+        Project { id: 1, path: "shop".into(), name: HOSTILE.into(), default_branch: HOSTILE.into(), created_at: 0 }
+    }
+
+    fn row() -> Pipeline {
+        Pipeline {
+            id: 7,
+            project_id: 1,
+            iid: 1,
+            cause: String::new(),
+            source: HOSTILE.into(),
+            ref_name: HOSTILE.into(),
+            commit_id: HOSTILE.into(),
+            tree_id: String::new(),
+            merge_request_id: None,
+            head_commit: None,
+            target_commit: None,
+            account_id: 1,
+            title: HOSTILE.into(),
+            name: None,
+            status: "running".into(),
+            problem: None,
+            stages: String::new(),
+            variables: String::new(),
+            auto_cancel: String::new(),
+            created_at: 0,
+            started_at: Some(1_000),
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn a_running_pipeline_grows() {
+        let row = pipeline_row();
+        assert_eq!(row.running_since.as_deref(), Some("1970-01-01T00:00:01Z"));
+        assert_eq!(row.took, None);
+        assert_eq!(row.href, "/shop/-/pipelines/7");
+    }
+}

@@ -1,0 +1,103 @@
+//! A real `serin serve` on a fresh data folder.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::{LOOK_EVERY, PATIENCE};
+
+/// A running server; it ends with this value.
+pub struct Server {
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// The address that logs the administrator in once.
+    pub login: String,
+    /// The administrator's token.
+    pub token: String,
+    _child: Child,
+    _data: tempfile::TempDir,
+}
+
+/// The program under test, built beside the tests.
+///
+/// # Errors
+/// Where it is not there.
+pub fn program() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.ancestors().nth(2).context("the test program has no folder")?;
+    let program = folder.join("serin");
+    if !program.exists() {
+        bail!("`{}` is not there; run `cargo build -p serin` first", program.display());
+    }
+    Ok(program)
+}
+
+impl Server {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start() -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let log = std::fs::File::create(data.path().join("server.log"))?;
+        let mut child = Command::new(program()?)
+            .args(["serve", "--listen", "127.0.0.1:0", "--format", "json", "--data"])
+            .arg(data.path().join("data"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().context("no output")?;
+        let line = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??;
+        let said: Value = serde_json::from_str(&line.context("the server ended at once")?)?;
+        let text = |name: &str| said[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {said}"));
+        Ok(Self { url: text("url")?, login: text("login")?, token: text("token")?, _child: child, _data: data })
+    }
+
+    /// Asks the API.
+    ///
+    /// # Errors
+    /// Where the answer is no success.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let request = reqwest::Client::new().get(format!("{}/api/v4{path}", self.url));
+        let answer = request.header("private-token", &self.token).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
+    /// Sends JSON to the API.
+    ///
+    /// # Errors
+    /// Where the answer is no success.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        let request = reqwest::Client::new().post(format!("{}/api/v4{path}", self.url)).json(&body);
+        let answer = request.header("private-token", &self.token).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("POST {path}: {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Waits until the API's answer is as wanted.
+    ///
+    /// # Errors
+    /// Where that does not happen in time.
+    pub async fn wait(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(path).await?;
+            if wanted(&answer) {
+                return Ok(answer);
+            }
+            if tokio::time::Instant::now() > until {
+                bail!("{path} stayed {answer}");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
