@@ -8,6 +8,7 @@ use serin_model::plan::{AutoCancel, OnJobFailure, OnNewCommit, Plan, Variable};
 use crate::context::Context;
 use crate::expand::{Circle, Unknown, expand_all};
 use crate::job::{self, Draft};
+use crate::merged::Merged;
 use crate::origin::Origin;
 use crate::request::Answers;
 use crate::session::Session;
@@ -36,17 +37,29 @@ pub(crate) fn run(entry: &SourceFile, context: &Context, answers: &Answers) -> S
         return Step::Ask(asked);
     }
     let failed = session.sink.has_errors();
-    let (diagnostics, sources) = session.sink.finish();
+    let (diagnostics, files) = session.sink.finish();
+    let sources = files.sources();
     let not_created = built.not_created.filter(|_| !failed);
     let plan = built.plan.filter(|_| !failed && not_created.is_none());
     let details = if plan.is_some() { built.details } else { Vec::new() };
-    Step::Done(Box::new(Compilation { plan, not_created, details, diagnostics, sources }))
+    let merged = Merged::new(built.root, files);
+    Step::Done(Box::new(Compilation {
+        plan,
+        not_created,
+        details,
+        excluded: built.excluded,
+        merged,
+        diagnostics,
+        sources,
+    }))
 }
 
 #[derive(Default)]
 struct Built {
     plan: Option<Plan>,
     details: Vec<JobDetail>,
+    excluded: Vec<JobDetail>,
+    root: Arc<Map>,
     not_created: Option<NotCreated>,
 }
 
@@ -79,20 +92,21 @@ fn build(merged: &Arc<Map>, session: &mut Session<'_>) -> Built {
     job::check_stop_jobs(&drafts, session);
     warnings::report(&root, &shared, session);
     if !workflow.runs {
-        return Built { not_created: Some(NotCreated::Workflow), ..Built::default() };
+        return Built { not_created: Some(NotCreated::Workflow), root, ..Built::default() };
     }
     let name = workflow_name(&root, &shared, session);
-    finish(drafts, shared, name, workflow.auto_cancel, session)
+    let (included, excluded): (Vec<Draft>, Vec<Draft>) = drafts.into_iter().partition(|draft| draft.included);
+    let excluded = excluded.iter().map(|draft| draft.detail(&session.sink)).collect();
+    Built { excluded, root, ..finish(included, shared, name, workflow.auto_cancel, session) }
 }
 
 fn finish(
-    drafts: Vec<Draft>,
+    included: Vec<Draft>,
     shared: Shared,
     name: Option<String>,
     auto_cancel: AutoCancel,
     session: &mut Session<'_>,
 ) -> Built {
-    let included: Vec<Draft> = drafts.into_iter().filter(|draft| draft.included).collect();
     let last = shared.stages.len().saturating_sub(1);
     let only_edges = included.iter().all(|draft| draft.job.stage == 0 || draft.job.stage == last);
     let not_created = (included.is_empty() || only_edges).then_some(NotCreated::NoJobs);
@@ -110,7 +124,7 @@ fn finish(
     let details = ordered.iter().map(|draft| draft.detail(&session.sink)).collect();
     let jobs = ordered.into_iter().map(|draft| draft.job).collect();
     let plan = Plan { name, stages: shared.stages, jobs, variables: shared.variables, auto_cancel };
-    Built { plan: Some(plan), details, not_created }
+    Built { plan: Some(plan), details, not_created, ..Built::default() }
 }
 
 /// Whether a root key is a job.

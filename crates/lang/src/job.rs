@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::shape::job::DEFAULT_KEYS;
 use crate::syntax::{Entry, Map, Node, Span, Value};
 use crate::variables::{Layer, Scope, layer, settings};
-use crate::{JobDetail, duration, inputs, needs, rules, suggest};
+use crate::{JobDetail, Reason, duration, inputs, needs, rules, suggest};
 pub(crate) use parallel::{Instance, matrix_names};
 
 /// A job on its way into the plan.
@@ -41,6 +41,8 @@ pub(crate) struct Draft {
     pub dependencies: Option<(Vec<String>, Span)>,
     /// The rule that decided.
     pub rule: Option<Span>,
+    /// Why the pipeline has it or not.
+    pub reason: Reason,
     /// The keywords that it has, and where.
     pub keywords: Vec<(&'static str, Span)>,
     /// Keywords that the plan has no room for, as JSON.
@@ -55,6 +57,8 @@ impl Draft {
             group: self.group.clone(),
             defined: sink.locate(self.span),
             rule: self.rule.map(|span| sink.locate(span)),
+            reason: self.reason,
+            included: self.included,
             extra: self.extra.clone(),
         }
     }
@@ -160,6 +164,7 @@ impl Making<'_> {
             needs: needs.filter(|needs| !needs.iter().all(Need::is_mirror) || needs.is_empty()),
             dependencies,
             rule: decision.rule,
+            reason: decision.reason,
             keywords: self.keywords(),
             extra: self.extra(),
         }
@@ -263,9 +268,13 @@ impl Making<'_> {
             variables: Vec::new(),
             needs: None,
             rule: None,
+            reason: Reason::NoRules,
         };
         let Some(list) = self.get("rules") else {
             decision.included = filter::included(self.map, self.shared.has_workflow_rules, scope, session);
+            if self.get("only").is_some() || self.get("except").is_some() || !decision.included {
+                decision.reason = Reason::Filter;
+            }
             return decision;
         };
         for rule in rules::flat(list) {
@@ -275,11 +284,13 @@ impl Making<'_> {
             }
         }
         decision.included = false;
+        decision.reason = Reason::NoRuleHolds;
         decision
     }
 
     fn apply(&self, rule: &Node, decision: &mut Decision) {
         decision.rule = Some(rule.span);
+        decision.reason = Reason::Rule;
         let when = rule.get("when").and_then(Node::as_text);
         if when == Some("never") {
             decision.included = false;
@@ -304,6 +315,7 @@ struct Decision {
     variables: Vec<Variable>,
     needs: Option<Vec<Need>>,
     rule: Option<Span>,
+    reason: Reason,
 }
 
 fn moment(when: Option<&str>, start_in: Option<&Node>) -> When {

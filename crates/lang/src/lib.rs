@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod expand;
 pub mod expression;
+pub mod merged;
 pub mod request;
 pub mod service;
 pub mod template;
@@ -41,6 +42,7 @@ use std::borrow::Cow;
 
 pub use context::{Context, PipelineSource, SettingVariable};
 pub use diagnostic::{Color, Diagnostic, Location, Severity, render};
+pub use merged::Merged;
 pub use request::{Answer, Answers, Request};
 use serin_model::plan::Plan;
 
@@ -85,6 +87,19 @@ pub enum NotCreated {
     NoJobs,
 }
 
+/// Why a pipeline has a job or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It has neither rules nor `only` and `except`.
+    NoRules,
+    /// A rule holds; it may say `never`.
+    Rule,
+    /// It has rules, and none holds.
+    NoRuleHolds,
+    /// `only` and `except`, or that jobs without rules are not in merge request pipelines.
+    Filter,
+}
+
 /// What is known of a job beyond the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobDetail {
@@ -94,8 +109,12 @@ pub struct JobDetail {
     pub group: String,
     /// Where it is defined.
     pub defined: Location,
-    /// Where the rule stands that let it in.
+    /// Where the rule stands that decided.
     pub rule: Option<Location>,
+    /// Why the pipeline has it or not.
+    pub reason: Reason,
+    /// Whether the pipeline has it.
+    pub included: bool,
     /// Keywords that the plan has no room for, as JSON: `id_tokens`, `secrets`, `release`, `pages`, `run`, `inputs`,
     /// `identity`, `dast_configuration`, `hooks`, and `needs` of other projects and pipelines.
     pub extra: Vec<(String, String)>,
@@ -110,6 +129,10 @@ pub struct Compilation {
     pub not_created: Option<NotCreated>,
     /// One for each job of the plan, in its order.
     pub details: Vec<JobDetail>,
+    /// Jobs of the file that the pipeline does not have.
+    pub excluded: Vec<JobDetail>,
+    /// The whole configuration after includes, references and `extends`.
+    pub merged: Merged,
     /// Errors and warnings, in order of file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// Every file that was read, the entry first; for [`render`].

@@ -13,14 +13,20 @@ const FINDINGS_MAX: usize = 1_000;
 /// The files read so far and what was found in them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sink {
-    files: Vec<File>,
+    files: Files,
     findings: Vec<Finding>,
     spare: Option<Finding>,
     /// Expressions and patterns in these files.
     pub memo: Memo,
 }
 
-#[derive(Clone, Debug)]
+/// The files read so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Files {
+    files: Vec<File>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
 struct File {
     source: SourceFile,
     text: Arc<str>,
@@ -66,13 +72,13 @@ impl Sink {
     pub fn add_file(&mut self, source: SourceFile, text: Arc<str>, included_from: Option<Span>) -> FileId {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| u32::try_from(at + 1).unwrap_or(u32::MAX))).collect();
-        self.files.push(File { source, text, lines, included_from });
-        u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+        self.files.files.push(File { source, text, lines, included_from });
+        u32::try_from(self.files.files.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The text of a place.
     pub fn text(&self, span: Span) -> &str {
-        let text = self.files.get(span.file as usize).map_or("", |file| &file.text);
+        let text = self.files.files.get(span.file as usize).map_or("", |file| &file.text);
         text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
@@ -110,37 +116,26 @@ impl Sink {
 
     /// The place of a span.
     pub fn locate(&self, span: Span) -> Location {
-        let Some(file) = self.files.get(span.file as usize) else {
-            return Location { file: String::new(), line: 1, column: 1 };
-        };
-        let line = file.lines.partition_point(|start| *start <= span.start);
-        let start = file.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let before = file.text.get(start as usize..span.start as usize).unwrap_or_default();
-        let column = before.chars().count() + 1;
-        Location {
-            file: file.source.path.clone(),
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-        }
+        self.files.locate(span)
     }
 
     /// Where a file was included, innermost first.
     fn chain(&self, file: FileId) -> Vec<Location> {
         let mut chain = Vec::new();
-        let mut next = self.files.get(file as usize).and_then(|file| file.included_from);
+        let mut next = self.files.files.get(file as usize).and_then(|file| file.included_from);
         while let Some(span) = next {
             chain.push(self.locate(span));
-            next = self.files.get(span.file as usize).and_then(|file| file.included_from);
+            next = self.files.files.get(span.file as usize).and_then(|file| file.included_from);
         }
         chain
     }
 
     /// The findings in order of file and place, and the files.
-    pub fn finish(mut self) -> (Vec<Diagnostic>, Vec<SourceFile>) {
+    pub fn finish(mut self) -> (Vec<Diagnostic>, Files) {
         self.findings.sort_by_key(|finding| (finding.span.file, finding.span.start));
         let mut diagnostics: Vec<Diagnostic> = self.findings.iter().map(|finding| self.publish(finding)).collect();
         diagnostics.dedup();
-        (diagnostics, self.files.into_iter().map(|file| file.source).collect())
+        (diagnostics, self.files)
     }
 
     fn publish(&self, finding: &Finding) -> Diagnostic {
@@ -155,6 +150,29 @@ impl Sink {
             hint: finding.hint.clone(),
             chain: self.chain(finding.span.file),
             related: finding.related.iter().map(|(span, word)| (self.locate(*span), word.clone())).collect(),
+        }
+    }
+}
+
+impl Files {
+    /// The files as they were read.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        self.files.iter().map(|file| file.source.clone()).collect()
+    }
+
+    /// The place of a span.
+    pub fn locate(&self, span: Span) -> Location {
+        let Some(file) = self.files.get(span.file as usize) else {
+            return Location { file: String::new(), line: 1, column: 1 };
+        };
+        let line = file.lines.partition_point(|start| *start <= span.start);
+        let start = file.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = file.text.get(start as usize..span.start as usize).unwrap_or_default();
+        let column = before.chars().count() + 1;
+        Location {
+            file: file.source.path.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
         }
     }
 }

@@ -378,7 +378,7 @@ spec:
 fn inputs_of_the_entry_file() {
     let text = "spec:\n  inputs:\n    env: {options: [a, b]}\n    debug: {type: boolean, default: false}\n---\n$[[ inputs.env ]]: {script: x, interruptible: $[[ inputs.debug ]]}\n";
     let given = event().with(|context| {
-        context.inputs = vec![("env".to_owned(), "\"b\"".to_owned()), ("debug".to_owned(), "true".to_owned())]
+        context.inputs = vec![("env".to_owned(), "\"b\"".to_owned()), ("debug".to_owned(), "true".to_owned())];
     });
     check(&given, text, "b [test] x");
     refused(text, &["`env` is required"]);

@@ -11,5 +11,6 @@
 )]
 
 mod corpus;
+mod explain;
 mod language;
 mod traps;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use serin_lang::merged::Origins;
 use serin_lang::{Compilation, Severity};
 
 use super::expectation::{check_job, short};
@@ -32,10 +33,25 @@ fn case(folder: &Path, expect: &Value) -> Result<(), String> {
         let Some(config) = scenario.get("config").filter(|config| config.is_object()) else { continue };
         let world = World::new(folder, scenario["context"].clone());
         let compiled = world.compile(entry)?;
+        merged_is_the_same(&compiled, &world)?;
         check(&compiled, config, &world)
             .map_err(|why| format!("[{}] {why}", scenario["name"].as_str().unwrap_or_default()))?;
     }
     Ok(())
+}
+
+/// The merged file, printed and read again, makes the same pipeline.
+fn merged_is_the_same(compiled: &Compilation, world: &World) -> Result<(), String> {
+    if compiled.plan.is_none() {
+        return Ok(());
+    }
+    let text = compiled.merged.yaml(Origins::Hidden);
+    let again = world.compile_text(&text)?;
+    if again.plan == compiled.plan {
+        Ok(())
+    } else {
+        Err(format!("the merged file is another pipeline: {:?}\n{text}", errors(&again)))
+    }
 }
 
 fn errors(compiled: &Compilation) -> Vec<String> {

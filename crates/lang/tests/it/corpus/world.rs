@@ -24,11 +24,19 @@ impl World {
 
     pub fn compile(&self, entry: &str) -> Result<Compilation, String> {
         let bytes = std::fs::read(self.root.join(entry)).map_err(|error| format!("{entry}: {error}"))?;
-        let file = SourceFile::new(entry, bytes);
-        let context = context(&self.context);
+        self.rounds(&SourceFile::new(entry, bytes), &context(&self.context))
+    }
+
+    /// Compiles a text in place of the entry file, which has its inputs already.
+    pub fn compile_text(&self, text: &str) -> Result<Compilation, String> {
+        let context = Context { inputs: Vec::new(), ..context(&self.context) };
+        self.rounds(&SourceFile::new("merged.yml", text), &context)
+    }
+
+    fn rounds(&self, file: &SourceFile, context: &Context) -> Result<Compilation, String> {
         let mut answers = Answers::default();
         for _ in 0..ROUNDS_MAX {
-            match compile(&file, &context, &answers) {
+            match compile(file, context, &answers) {
                 Step::Done(done) => return Ok(*done),
                 Step::Ask(requests) => {
                     for request in requests {
