@@ -8,6 +8,7 @@ use crate::json::quote;
 use crate::{log, page};
 
 const CACHE_ENTRIES: usize = 128;
+const WARM_PAGES: usize = 8;
 const PAGE_PRODUCTS: usize = 24;
 const SIMILAR_PRODUCTS: usize = 6;
 const SALES_DAYS_DEFAULT: usize = 30;
@@ -56,6 +57,22 @@ impl App {
                 404,
                 "there is nothing here; `/api/products` lists the goods",
             ),
+        }
+    }
+
+    /// Fills the cache before the first visitor comes, so that the first ones wait no longer than the others.
+    pub fn warm_up(&self) {
+        for id in 1..=CACHE_ENTRIES {
+            self.similar(&id.to_string());
+        }
+        for page in 1..=WARM_PAGES {
+            self.front(&Request {
+                method: "GET".to_owned(),
+                path: "/".to_owned(),
+                query: format!("page={page}"),
+                body: Vec::new(),
+                keep_alive: false,
+            });
         }
     }
 

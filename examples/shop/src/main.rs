@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         }
         Err(_) => PORT_DEFAULT,
     };
-    let server = match Server::bind(port, Arc::new(App::new())) {
+    let app = App::new();
+    app.warm_up();
+    let server = match Server::bind(port, Arc::new(app)) {
         Ok(server) => server,
         Err(error) => {
             log::error("cannot listen", &[("port", &port), ("error", &error)]);

@@ -48,7 +48,7 @@ pub async fn run(flags: Serve) -> Result<ExitCode> {
     let address = listener.local_addr()?;
     app.run(format!("http://{address}")).await?;
     tell(&app, first.as_ref(), flags.format)?;
-    let router = serin_server::api::router().with_state(Arc::clone(&app));
+    let router = serin_server::api::router().merge(serin_web::router()).with_state(Arc::clone(&app));
     axum::serve(listener, router).with_graceful_shutdown(stop_asked()?).await?;
     tracing::info!("stopping; nodes and gateway go on");
     app.stop().await;
