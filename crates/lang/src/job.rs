@@ -208,7 +208,7 @@ impl Making<'_> {
             let globals = layer(yaml);
             let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, &before, &known.predefined]);
             if let Some(name) = environment_name(node, &scope) {
-                list.push(Variable::plain("CI_ENVIRONMENT_SLUG", environment_slug(&name)));
+                list.push(Variable::plain("CI_ENVIRONMENT_SLUG", crate::variables::environment_slug(&name)));
                 list.push(Variable::plain("CI_ENVIRONMENT_NAME", name));
                 let action = node.get("action").and_then(Node::as_text).unwrap_or("start");
                 list.push(Variable::plain("CI_ENVIRONMENT_ACTION", action));
@@ -362,28 +362,6 @@ fn retry(node: &Node) -> Retry {
 fn environment_name(node: &Node, scope: &Scope<'_>) -> Option<String> {
     let name = node.as_text().or_else(|| node.get("name").and_then(Node::as_text))?;
     Some(scope.expand(name, Unknown::Empty)).filter(|name| !name.is_empty())
-}
-
-/// `CI_ENVIRONMENT_SLUG`: lower case, 24 characters, with a digest where the name had to change.
-#[must_use]
-pub(crate) fn environment_slug(name: &str) -> String {
-    let mut slug = String::new();
-    for c in name.to_lowercase().chars() {
-        let c = if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
-        if c != '-' || !slug.ends_with('-') {
-            slug.push(c);
-        }
-    }
-    if !slug.starts_with(|c: char| c.is_ascii_lowercase()) {
-        slug = format!("env-{slug}");
-    }
-    if slug.len() > 24 || slug != name {
-        let digest = crate::sha256::base36(&crate::sha256::digest(name.as_bytes()));
-        let head: String = slug.chars().take(17).collect();
-        let head = if head.ends_with('-') { head } else { format!("{head}-") };
-        slug = format!("{head}{}", &digest[digest.len() - 6..]);
-    }
-    slug.trim_end_matches('-').to_owned()
 }
 
 fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {

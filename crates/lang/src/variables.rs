@@ -1,10 +1,14 @@
 //! Layers of variables, and the predefined ones.
 
+mod environment;
+
 use std::collections::BTreeMap;
 
-use serin_model::plan::Variable;
+pub use environment::{environment_slug, environment_tier};
+use serin_model::plan::{Job, Plan, Variable};
 
 use crate::context::{Context, SettingVariable};
+use crate::expand::{Circle, expand_all};
 
 /// Variables by key.
 pub(crate) type Layer = BTreeMap<String, Variable>;
@@ -192,4 +196,53 @@ pub fn slug(text: &str) -> String {
     let slug: String =
         text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
     slug.trim_matches('-').to_owned()
+}
+
+/// Every variable that a job of a plan gets, expanded as the server does, the strongest of each key: predefined ones
+/// (`late` holds those that are known only now, such as `CI_JOB_ID`), then the file's, then `dotenv` (of the jobs it
+/// needs), then settings, then the pipeline's. The runner expands once more by [`crate::expand::expand_in_runner`].
+///
+/// # Errors
+/// Where variables of different layers refer to each other in a circle.
+pub fn of_job(
+    plan: &Plan,
+    job: &Job,
+    context: &Context,
+    late: &[Variable],
+    dotenv: &[Variable],
+) -> Result<Vec<Variable>, Circle> {
+    let environment = job.environment.as_ref();
+    let mut all: Vec<Variable> = predefined(context).into_values().collect();
+    all.extend(of_name(plan, job));
+    if let Some(environment) = environment {
+        all.extend(environment::variables(environment));
+    }
+    all.extend(late.iter().cloned());
+    all.extend(job.variables.iter().cloned());
+    all.extend(dotenv.iter().cloned());
+    all.extend(settings(context, environment.map(|environment| environment.name.as_str())).into_values());
+    all.extend(context.pipeline_variables.iter().cloned());
+    expand_all(&all)
+}
+
+fn of_name(plan: &Plan, job: &Job) -> Vec<Variable> {
+    let group = job.name.split_once(": [").map_or(job.name.as_str(), |(group, _)| group);
+    let copies =
+        |text: &str| text.split_once('/').is_some_and(|(i, n)| i.parse::<u32>().is_ok() && n.parse::<u32>().is_ok());
+    let group = group.rsplit_once(' ').filter(|(_, copy)| copies(copy)).map_or(group, |(group, _)| group);
+    let stage = plan.stages.get(job.stage).map_or("", String::as_str);
+    let mut variables = vec![
+        Variable::plain("CI_JOB_NAME", job.name.as_str()),
+        Variable::plain("CI_JOB_NAME_SLUG", slug(&job.name)),
+        Variable::plain("CI_JOB_GROUP_NAME", group),
+        Variable::plain("CI_JOB_STAGE", stage),
+        Variable::plain("CI_NODE_TOTAL", "1"),
+    ];
+    if job.when == serin_model::plan::When::Manual {
+        variables.push(Variable::plain("CI_JOB_MANUAL", "true"));
+    }
+    if let Some(name) = &plan.name {
+        variables.push(Variable::plain("CI_PIPELINE_NAME", name.as_str()));
+    }
+    variables
 }

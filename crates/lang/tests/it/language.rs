@@ -454,6 +454,43 @@ maybe: {script: x, rules: [{if: $CI_COMMIT_BRANCH}]}
 }
 
 #[test]
+fn variables_of_a_job() {
+    let text = "
+variables: {GLOBAL: g, OVER: g, URL: '$CI_COMMIT_BRANCH/$OVER/$NOPE', RAW: {value: $OVER, expand: false}}
+job 1: {script: x, parallel: 2, environment: {name: review/$CI_COMMIT_BRANCH, url: 'https://$CI_ENVIRONMENT_SLUG'}, variables: {OVER: j, FROM: dot}}
+";
+    let event = event().with(|context| {
+        context.project_variables = vec![SettingVariable::plain("PROJECT", "p"), SettingVariable::plain("OVER", "p")];
+        context.pipeline_variables = vec![Variable::plain("PROJECT", "pipeline")];
+    });
+    let plan = event.compile(text).plan.unwrap();
+    let late = [Variable::plain("CI_JOB_ID", "7")];
+    let dotenv = [Variable::plain("FROM", "dotenv"), Variable::plain("OVER", "dotenv")];
+    let all = serin_lang::variables::of_job(&plan, &plan.jobs[1], &event.context, &late, &dotenv).unwrap();
+    let get =
+        |key: &str| all.iter().find(|variable| variable.key == key).map_or("-", |variable| variable.value.as_str());
+    for (key, value) in [
+        ("GLOBAL", "g"),
+        ("OVER", "p"),
+        ("URL", "main/p/$NOPE"),
+        ("RAW", "$OVER"),
+        ("FROM", "dotenv"),
+        ("PROJECT", "pipeline"),
+        ("CI_JOB_ID", "7"),
+        ("CI_JOB_NAME", "job 1 2/2"),
+        ("CI_JOB_GROUP_NAME", "job 1"),
+        ("CI_NODE_INDEX", "2"),
+        ("CI_NODE_TOTAL", "2"),
+        ("CI_ENVIRONMENT_NAME", "review/main"),
+        ("CI_ENVIRONMENT_TIER", "development"),
+        ("CI_COMMIT_TAG", "-"),
+    ] {
+        assert_eq!(get(key), value, "{key}");
+    }
+    assert_eq!(get("CI_ENVIRONMENT_URL"), format!("https://{}", get("CI_ENVIRONMENT_SLUG")));
+}
+
+#[test]
 fn workflow() {
     let text = "
 workflow:
