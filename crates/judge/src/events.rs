@@ -24,6 +24,7 @@ pub(crate) const RESTART_SPREAD: f64 = 0.02;
 /// Mean shift of the alternatives, in log rate.
 const WORSE_SCALE: f64 = 0.7;
 const WITHIN_SCALE: f64 = 0.4;
+const RATE_SCALE: f64 = 1.2;
 /// Requests above a quantile that fix it well enough.
 const QUANTILE_EVENTS_MIN: f64 = 12.0;
 /// Weight of the evidence for a pass that counts the warm-up too.
@@ -32,7 +33,7 @@ const WHOLE_WEIGHT: f64 = 0.5;
 const RATIO_EVENTS_MIN: f64 = 30.0;
 /// Normal quantiles of the sure bounds on the baseline's rate.
 const RATE_LOW_Z: f64 = 1.96;
-const RATE_HIGH_Z: f64 = 2.5758;
+const RATE_HIGH_Z: f64 = 1.6449;
 
 /// Evidence of one test, in natural logarithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -447,7 +448,7 @@ impl Events {
             worse: prior(worse_at, Side::Above, WORSE_SCALE),
             within: prior(within_at, Side::Below, WITHIN_SCALE),
             early: prior(early, Side::Above, WORSE_SCALE),
-            above_one: prior(0.0, Side::Above, WORSE_SCALE),
+            above_one: prior(0.0, Side::Above, RATE_SCALE),
             below_one: prior(0.0, Side::Below, WORSE_SCALE),
         }
     }

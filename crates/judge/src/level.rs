@@ -23,8 +23,12 @@ const DRIFT_WEIGHT: f64 = 3.0;
 const LEVEL_SPREAD: f64 = 0.05;
 /// Scattered blocks without which no outlier is told.
 const SCATTER_MIN: usize = 12;
-/// Ticks after the warm-up during which parts of a block are looked at.
-const EAGER_TICKS: i64 = 32;
+/// Largest standard error with which a level is weighed; beyond it a logarithm is not the effect.
+const ERROR_MAX: f64 = 0.3;
+/// Ticks after the warm-up at which a part of a block is looked at.
+const EAGER_TICKS: std::ops::RangeInclusive<i64> = 4..=32;
+/// Share of outlying blocks in the past from which on no verdict hangs on one block.
+const OUTLIERS_MAX: f64 = 0.01;
 
 /// One judged level, with its growth if asked for.
 #[derive(Clone, Debug)]
@@ -65,6 +69,10 @@ struct Known {
     pooled: (f64, f64),
     lag: (f64, f64),
     block_weight: f64,
+    /// Whether blocks in the past had no outliers.
+    steady: bool,
+    /// How far every node drifted from the first to the second half of the past.
+    wander: Nodes,
 }
 
 /// Dated tests of every null of a level.
@@ -154,7 +162,7 @@ impl Level {
             if let (Some(growth), Some(known)) = (&mut self.growth, &self.known) {
                 growth.weigh(&known.model, &self.now, elapsed as f64);
             }
-        } else if elapsed <= EAGER_TICKS && (elapsed < 4 || elapsed % 2 == 0) {
+        } else if known.steady && EAGER_TICKS.contains(&elapsed) && elapsed % 2 == 0 {
             self.weigh(Some(block), elapsed as f64);
         }
     }
@@ -192,7 +200,7 @@ impl Level {
         let canaries = self.frame.canaries;
         let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(&part).collect();
         let now = Difference::new(&blocks, canaries, known.cut / (self.now.merged.max(1) as f64).sqrt())?;
-        if blocks.len() < 2 && (known.difference.is_none() || known.pooled.1 <= 0.0) {
+        if blocks.len() < 2 && !(known.steady && known.difference.is_some() && known.pooled.1 > 0.0) {
             return None;
         }
         let recent = deviations(&blocks, canaries, self.frame.nodes);
@@ -216,7 +224,7 @@ impl Level {
             past: compared.past,
             time_freedom: freedom / inflation,
             node: compared.node + self.extrapolation(&known.model),
-            node_freedom: (self.frame.nodes - canaries) as f64 + 2.0,
+            node_freedom: (self.frame.nodes - canaries + known.wander.drift.len()) as f64 + DRIFT_WEIGHT - 1.0,
             known: RESTART_SPREAD.powi(2) / canaries as f64,
             looks: looks * self.frame.level_block as f64,
             power: 1,
@@ -235,7 +243,7 @@ impl Level {
             return Compared { reference: 0.0, past: 0.0, node: between };
         };
         let kept = between / (between + past);
-        let node = node_effects(known, blocks, canaries).variance(inflation) * sides;
+        let node = drift_variance(&[&Nodes::between(known, blocks, canaries), &known.wander], inflation) * sides;
         let reference = difference.effect - (1.0 - kept) * (known.offset + difference.effect);
         Compared { reference, past: kept * past, node }
     }
@@ -255,7 +263,7 @@ impl Level {
     /// Weighs the level, with the block that is not full yet.
     fn weigh(&mut self, part: Option<Vec<Score>>, elapsed: f64) {
         self.estimate = self.estimate(part);
-        let Some(e) = self.estimate else { return };
+        let Some(e) = self.estimate.filter(|e| e.variance() < ERROR_MAX * ERROR_MAX) else { return };
         let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
         let worse = |sign: f64, dates: &mut Deadlines| {
             let (mixture, standing) = e.weigh(sign * e.effect - ok, 1.5 * (bad - ok));
@@ -324,13 +332,18 @@ impl Known {
             .map(|(e, q)| (e.at(*q) / model.common.at(*q)).max(1e-6).ln())
             .collect();
         let side = |range: std::ops::Range<usize>| mean(expected[range].iter().copied()).unwrap_or(0.0);
+        let outliers = scatter.iter().flatten().filter(|v| v.abs() > 1.4 * cut).count() as f64;
+        let cells = scatter.iter().map(Vec::len).sum::<usize>() as f64;
+        let own = difference.as_ref().map(|d| d.canary_weight / d.influence.len() as f64);
         let old_weight = |b: &&Vec<Score>| b[canaries..].iter().map(|s| s.weight).sum::<f64>();
         let per_node = mean(blocks.iter().map(old_weight)).unwrap_or(0.0) / (nodes - canaries) as f64;
         Self {
             offset: side(0..canaries) - side(canaries..nodes),
             pooled: pooled_scatter(&scatter, canaries, cut),
             lag: lag_sums(scatter.iter()),
-            block_weight: per_node * canaries as f64,
+            block_weight: own.unwrap_or(per_node * canaries as f64),
+            wander: Nodes::from(&blocks[..blocks.len() / 2], &blocks[blocks.len() / 2..], 0),
+            steady: outliers <= OUTLIERS_MAX * cells,
             cut,
             difference,
             past,
@@ -354,28 +367,40 @@ struct Nodes {
     noise: Vec<f64>,
 }
 
-fn node_effects(known: &Known, blocks: &[&Vec<Score>], canaries: usize) -> Nodes {
-    let total = |blocks: &mut dyn Iterator<Item = &Vec<Score>>, n: usize| {
-        blocks.fold((0.0, 0.0), |s, b| (s.0 + b[n].sum, s.1 + b[n].weight))
-    };
-    let mut nodes = Nodes::default();
-    for n in canaries..known.model.expected.len() {
-        let now = total(&mut blocks.iter().copied(), n);
-        let past = total(&mut known.past.iter(), n);
-        if now.1 > 0.0 && past.1 > 0.0 {
-            nodes.drift.push(now.0 / now.1 - past.0 / past.1);
-            nodes.noise.push(mean_variance(blocks.iter().copied(), n) + mean_variance(known.past.iter(), n));
-        }
-    }
-    nodes
+/// Weighted sum and weight of a node over blocks.
+fn total<'a>(blocks: impl Iterator<Item = &'a Vec<Score>>, node: usize) -> (f64, f64) {
+    blocks.fold((0.0, 0.0), |s, b| (s.0 + b[node].sum, s.1 + b[node].weight))
 }
 
 impl Nodes {
-    /// Variance of a node's drift beyond what its noise explains, shrunk to the prior.
-    fn variance(&self, inflation: f64) -> f64 {
-        let n = self.drift.len() as f64;
-        let noise = mean(self.noise.iter().copied()).unwrap_or(0.0) * inflation;
-        let excess = (variance(&self.drift) - noise).max(0.0) * (n - 1.0).max(0.0);
-        (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (n + 2.0).max(DRIFT_WEIGHT)
+    /// From the past to now, on the old nodes.
+    fn between(known: &Known, blocks: &[&Vec<Score>], canaries: usize) -> Self {
+        let past: Vec<&Vec<Score>> = known.past.iter().collect();
+        Self::from(&past, blocks, canaries)
     }
+
+    fn from(past: &[&Vec<Score>], now: &[&Vec<Score>], first: usize) -> Self {
+        let mut nodes = Self::default();
+        for n in first..past.first().map_or(0, |b| b.len()) {
+            let (a, b) = (total(past.iter().copied(), n), total(now.iter().copied(), n));
+            if a.1 > 0.0 && b.1 > 0.0 {
+                nodes.drift.push(b.0 / b.1 - a.0 / a.1);
+                nodes.noise.push(mean_variance(now.iter().copied(), n) + mean_variance(past.iter().copied(), n));
+            }
+        }
+        nodes
+    }
+
+    /// Variance of the drift beyond what its noise explains, with its degrees of freedom.
+    fn excess(&self, inflation: f64) -> (f64, f64) {
+        let noise = mean(self.noise.iter().copied()).unwrap_or(0.0) * inflation;
+        ((variance(&self.drift) - noise).max(0.0), (self.drift.len() as f64 - 1.0).max(0.0))
+    }
+}
+
+/// Variance of a node's drift beyond its noise, from several observations of it, shrunk to the prior.
+fn drift_variance(seen: &[&Nodes], inflation: f64) -> f64 {
+    let (excess, freedom) =
+        seen.iter().map(|n| n.excess(inflation)).fold((0.0, 0.0), |s, e| (s.0 + e.0 * e.1, s.1 + e.1));
+    (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (freedom + DRIFT_WEIGHT)
 }

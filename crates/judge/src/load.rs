@@ -239,5 +239,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
         return None;
     }
     let middle = values.len() / 2;
-    Some(*values.select_nth_unstable_by(middle, f64::total_cmp).1)
+    let even = values.len().is_multiple_of(2);
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let upper = *upper;
+    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some(if even { 0.5 * (lower + upper) } else { upper })
 }

@@ -102,7 +102,7 @@ fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Opti
             used.map(|s| s.weight * (s.sum / s.weight - centre).clamp(-cut, cut)).sum::<f64>() * scale
         })
         .collect();
-    Some(((1.0 + centre).max(1e-3).ln(), influence))
+    Some(((1.0 + centre).max(0.05).ln(), influence))
 }
 
 /// Deviations of a node's block means from its own and the block's mean.

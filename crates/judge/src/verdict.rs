@@ -9,7 +9,9 @@ use crate::numeric::log_sum_exp;
 use crate::sample::Tick;
 
 /// Share of `alpha` that the warm-up's tests get.
-const EARLY_WEIGHT: f64 = 0.2;
+const EARLY_WEIGHT: f64 = 0.1;
+/// Part of `beta` that a metric's test for a pass spends; the rest covers estimated variances.
+const WITHIN_RESERVE: f64 = 0.6;
 /// Ticks of silence after which a canary node counts as lost.
 const SILENCE_TICKS: u32 = 8;
 /// Share of ticks in which each canary node must deliver a metric.
@@ -43,7 +45,7 @@ impl Judge {
         config.check()?;
         let stakes = Stakes {
             alpha: config.alpha * test_weight(&config),
-            beta: config.beta,
+            beta: config.beta * WITHIN_RESERVE,
             looks: f64::from(config.horizon_ticks.saturating_sub(config.warmup_ticks).max(1)),
         };
         let mut events = Vec::new();
@@ -171,7 +173,7 @@ impl Judge {
 
     /// What holds up a pass.
     fn open(&self, tests: &[Test], last: bool) -> Vec<Reason> {
-        let wanted = -self.config.beta.ln();
+        let wanted = -(self.config.beta * WITHIN_RESERVE).ln();
         let held = |t: &&Test| match t.role {
             Role::Judged => t.evidence.within < wanted,
             Role::Watched => t.evidence.within < if last { 0.0 } else { wanted },
@@ -188,7 +190,7 @@ impl Judge {
     }
 
     fn reports(&self, warming: bool) -> Vec<MetricReport> {
-        let (log_alpha, log_beta) = (-self.config.alpha.ln(), -self.config.beta.ln());
+        let (log_alpha, log_beta) = (-self.config.alpha.ln(), -(self.config.beta * WITHIN_RESERVE).ln());
         let mut reports = Vec::new();
         for e in &self.events {
             let evidence = if warming { Evidence::default() } else { e.evidence() };

@@ -1,0 +1,132 @@
+//! On the boundary of the null, looked at after every tick, the chance of ever failing stays under `alpha`.
+
+use serin_judge::{Config, Direction, Judge, Kind, Margin, Metric, Role, Sample, Tick, Verdict};
+
+use crate::world::Random;
+
+const ALPHA: f64 = 0.05;
+
+#[derive(Clone, Copy, Debug)]
+struct Nature {
+    /// Requests of a node in a tick.
+    traffic: f64,
+    /// Mean events of a cluster.
+    cluster: f64,
+    /// Deviation of the log rate between nodes.
+    spread: f64,
+}
+
+fn metric(name: &str, kind: Kind) -> Metric {
+    Metric {
+        name: name.to_owned(),
+        kind,
+        direction: Direction::Up,
+        ok: Margin::relative(0.2),
+        bad: Margin::relative(0.6),
+        role: Role::Judged,
+    }
+}
+
+fn config(judged: Metric, ticks: u32) -> Config {
+    let names = |prefix: &str, n: usize| (0..n).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>();
+    let mut requests = metric("requests", Kind::Count { exposure: None });
+    requests.role = Role::Exposure;
+    Config {
+        alpha: ALPHA,
+        beta: 1e-9,
+        tick_ms: 1000,
+        horizon_ticks: ticks,
+        warmup_ticks: 0,
+        canary: names("c", 2),
+        baseline: names("b", 6),
+        metrics: vec![requests, judged],
+    }
+}
+
+/// Whether the judge ever fails a canary whose effect is exactly `ok`.
+fn crosses(seed: u64, judged: &Metric, nature: Nature, ticks: u32) -> bool {
+    let config = config(judged.clone(), ticks);
+    let mut judge = Judge::new(config.clone()).unwrap();
+    let mut random = Random::new(seed);
+    let own: Vec<f64> = (0..8).map(|_| (nature.spread * random.normal()).exp()).collect();
+    let mut noise = [0.0; 8];
+    for tick in -100..i64::from(ticks) {
+        let nodes = config.canary.iter().chain(&config.baseline).enumerate().map(|(n, name)| {
+            let effect = if n < 2 && tick >= 0 { 1.2 } else { 1.0 };
+            let requests = random.poisson(nature.traffic);
+            noise[n] = 0.8 * noise[n] + 0.6 * random.normal();
+            let value = match judged.kind {
+                Kind::Gauge { .. } => Sample::Gauge(50.0 * own[n] * effect * (1.0 + 0.05 * noise[n])),
+                Kind::Proportion => {
+                    let bad = random.poisson(0.02 * own[n] * effect * requests).min(requests);
+                    Sample::Proportion { bad, total: requests }
+                }
+                Kind::Histogram { .. } => {
+                    let mut counts = vec![0_u64; 160];
+                    for _ in 0..requests as u64 {
+                        let log = 3.0 + own[n].ln() + effect.ln() + 0.4 * random.normal();
+                        counts[(16.0 * log / std::f64::consts::LN_2).clamp(0.0, 159.0) as usize] += 1;
+                    }
+                    Sample::Histogram { first: 0, counts }
+                }
+                _ => {
+                    let clusters = random.poisson(0.02 * own[n] * effect * requests / nature.cluster);
+                    let more = random.poisson(clusters * (nature.cluster - 1.0));
+                    Sample::Count(clusters + more)
+                }
+            };
+            let samples = vec![("requests".to_owned(), Sample::Count(requests)), (judged.name.clone(), value)];
+            (name.clone(), samples)
+        });
+        let nodes = nodes.collect();
+        if judge.observe(&Tick { tick, nodes }).verdict == Verdict::Fail {
+            return true;
+        }
+    }
+    false
+}
+
+/// Checks that at most `alpha` of the runs cross, with three deviations of the count allowed.
+fn check(judged: Metric, natures: &[Nature], runs: u64, ticks: u32) {
+    for (i, nature) in natures.iter().enumerate() {
+        let seeds = (0..runs).map(|r| 1_000_000 * (i as u64 + 1) + 977 * r);
+        let crossed = seeds.filter(|seed| crosses(*seed, &judged, *nature, ticks)).count() as f64;
+        let limit = runs as f64 * ALPHA;
+        assert!(crossed <= limit + 3.0 * limit.sqrt(), "{crossed} of {runs} crossed under {nature:?}");
+    }
+}
+
+const GRID: [Nature; 4] = [
+    Nature { traffic: 5.0, cluster: 1.0, spread: 0.0 },
+    Nature { traffic: 60.0, cluster: 1.0, spread: 0.15 },
+    Nature { traffic: 60.0, cluster: 3.0, spread: 0.1 },
+    Nature { traffic: 400.0, cluster: 2.0, spread: 0.2 },
+];
+
+#[test]
+fn counts() {
+    check(metric("log_error", Kind::Count { exposure: Some("requests".to_owned()) }), &GRID, 40, 150);
+}
+
+#[test]
+fn proportions() {
+    check(metric("http_errors", Kind::Proportion), &GRID[..2], 40, 150);
+}
+
+#[test]
+fn latencies() {
+    let natures = [Nature { traffic: 20.0, cluster: 1.0, spread: 0.02 }];
+    check(metric("latency_ms", Kind::Histogram { scale: 4, quantiles: vec![0.5, 0.95] }), &natures, 40, 120);
+}
+
+#[test]
+fn gauges() {
+    check(metric("cpu", Kind::Gauge { load: None, slope: None }), &GRID[..2], 60, 300);
+}
+
+#[test]
+fn ten_thousand_looks() {
+    let nature = [Nature { traffic: 20.0, cluster: 1.0, spread: 0.05 }];
+    check(metric("log_error", Kind::Count { exposure: Some("requests".to_owned()) }), &nature, 4, 10_000);
+    check(metric("cpu", Kind::Gauge { load: None, slope: None }), &nature, 8, 10_000);
+}

@@ -1,0 +1,133 @@
+//! A canary of half a minute on one machine: ticks of a second, two fresh nodes beside four old ones.
+
+use serin_judge::{Answer, Judge, Language, Reason, Sample, Verdict, default_metrics, explain};
+
+use crate::world::{Change, Service};
+
+const TICKS: u32 = 25;
+
+fn run(seed: u64, change: Change, history: i64) -> Answer {
+    let mut service = Service::new(seed, 6, 2, 35.0);
+    service.change = change;
+    let mut judge = Judge::new(service.config(TICKS, default_metrics())).unwrap();
+    for tick in -history..0 {
+        judge.observe(&service.tick(tick));
+    }
+    for tick in 0.. {
+        let answer = judge.observe(&service.tick(tick));
+        if answer.verdict != Verdict::Continue {
+            return answer;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn unchanged_version_passes() {
+    for history in [0, 10, 60] {
+        let verdicts: Vec<Verdict> = (0..20).map(|seed| run(seed, Change::default(), history).verdict).collect();
+        let passed = verdicts.iter().filter(|v| **v == Verdict::Pass).count();
+        assert!(!verdicts.contains(&Verdict::Fail), "history {history}: {verdicts:?}");
+        assert!(passed >= 18, "history {history}: {verdicts:?}");
+    }
+}
+
+#[test]
+fn leak_with_error_lines_fails_soon() {
+    let change = Change { leak: 3e6, error_lines: 0.05, ..Change::default() };
+    for history in [0, 10, 60] {
+        for seed in 0..10 {
+            let answer = run(100 + seed, change, history);
+            assert_eq!(answer.verdict, Verdict::Fail, "history {history} seed {seed}");
+            assert!(answer.tick <= 12, "history {history} seed {seed}: tick {}", answer.tick);
+        }
+    }
+}
+
+#[test]
+fn leak_alone_fails_and_names_memory() {
+    let change = Change { leak: 3e6, ..Change::default() };
+    for history in [0, 60] {
+        let answer = run(7, change, history);
+        assert_eq!(answer.verdict, Verdict::Fail);
+        assert!(answer.tick <= 18, "tick {}", answer.tick);
+        assert!(answer.why.iter().all(|r| r.subject().starts_with("mem_bytes")), "{:?}", answer.why);
+        let english = explain(&answer, Language::English);
+        assert!(english.contains("memory on the canary"), "{english}");
+        assert!(english.contains("1 in"), "{english}");
+        assert!(explain(&answer, Language::Chinese).contains("灰度节点的内存"));
+    }
+}
+
+#[test]
+fn silent_canary_node_fails() {
+    let mut service = Service::new(3, 6, 2, 35.0);
+    let mut judge = Judge::new(service.config(TICKS, default_metrics())).unwrap();
+    let mut last = None;
+    for tick in 0..i64::from(TICKS) {
+        let mut sample = service.tick(tick);
+        sample.nodes.retain(|(name, _)| name != "c1" || tick < 5);
+        last = Some(judge.observe(&sample));
+    }
+    let answer = last.unwrap();
+    assert_eq!(answer.verdict, Verdict::Fail);
+    assert_eq!(answer.why, vec![Reason::Missing("c1".to_owned())]);
+    assert!(answer.tick < 15);
+}
+
+#[test]
+fn missing_metric_never_passes() {
+    for metric in ["http_errors", "latency_ms", "requests"] {
+        let mut service = Service::new(4, 6, 2, 35.0);
+        let mut judge = Judge::new(service.config(TICKS, default_metrics())).unwrap();
+        for tick in -30..i64::from(TICKS) {
+            let mut sample = service.tick(tick);
+            for (name, samples) in &mut sample.nodes {
+                samples.retain(|(m, _)| !(m == metric && name.starts_with('c') && tick >= 0));
+            }
+            assert_ne!(judge.observe(&sample).verdict, Verdict::Pass, "{metric}");
+        }
+    }
+}
+
+#[test]
+fn no_traffic_never_passes() {
+    let mut service = Service::new(5, 6, 2, 35.0);
+    let mut judge = Judge::new(service.config(TICKS, default_metrics())).unwrap();
+    let mut last = None;
+    for tick in -30..i64::from(TICKS) {
+        let mut sample = service.tick(tick);
+        for (_, samples) in sample.nodes.iter_mut().filter(|(n, _)| n.starts_with('c') && tick >= 0) {
+            for (_, value) in samples {
+                match value {
+                    Sample::Count(v) => *v = 0.0,
+                    Sample::Proportion { bad, total } => (*bad, *total) = (0.0, 0.0),
+                    Sample::Histogram { counts, .. } => counts.clear(),
+                    _ => {}
+                }
+            }
+        }
+        last = Some(judge.observe(&sample));
+    }
+    assert_ne!(last.unwrap().verdict, Verdict::Pass);
+}
+
+#[test]
+fn incident_on_both_sides_is_not_blamed() {
+    for seed in 0..10 {
+        let mut service = Service::new(200 + seed, 6, 2, 35.0);
+        let mut judge = Judge::new(service.config(TICKS, default_metrics())).unwrap();
+        for tick in -30..i64::from(TICKS) {
+            let mut sample = service.tick(tick);
+            for (_, samples) in sample.nodes.iter_mut().filter(|_| tick >= 8) {
+                for (_, value) in samples {
+                    if let Sample::Proportion { bad, total } = value {
+                        *bad = (*total * 0.3).round();
+                    }
+                }
+            }
+            let answer = judge.observe(&sample);
+            assert_ne!(answer.verdict, Verdict::Fail, "seed {seed}: {:?}", answer.why);
+        }
+    }
+}
