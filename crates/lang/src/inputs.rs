@@ -22,6 +22,10 @@ use mask::{Blocks, Piece};
 
 /// Inputs of one file.
 const INPUTS_MAX: usize = 100;
+/// Bytes of one block.
+const BLOCK_BYTES_MAX: usize = 1 << 10;
+/// Values that a pipeline may be started with.
+const GIVEN_MAX: usize = 20;
 /// Bytes of a text after its blocks were replaced.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of all texts of one file after replacing.
@@ -31,6 +35,17 @@ const FILE_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
     values: Vec<(String, Node)>,
+    of: Of,
+}
+
+/// Who gives the values.
+#[derive(Clone, Copy, Debug, Default)]
+enum Of {
+    /// An `include`.
+    #[default]
+    Include,
+    /// Whoever started the pipeline.
+    Pipeline,
 }
 
 /// Facts of a component, for `$[[ component.name ]]`.
@@ -50,7 +65,7 @@ impl Given {
     /// The values of an `inputs` mapping.
     pub fn of(node: Option<&Node>) -> Self {
         let entries = node.and_then(Node::as_map).into_iter().flat_map(Map::iter);
-        Self { values: entries.map(|entry| (entry.key.to_string(), entry.value.clone())).collect() }
+        Self { values: entries.map(|entry| (entry.key.to_string(), entry.value.clone())).collect(), of: Of::Include }
     }
 
     /// The values that the pipeline was started with.
@@ -61,7 +76,7 @@ impl Given {
             let node = node.map_or_else(|| Node::text(json.as_str(), Span::default()), |document| document.root);
             values.push((name.clone(), node));
         }
-        Self { values }
+        Self { values, of: Of::Pipeline }
     }
 
     fn get(&self, name: &str) -> Option<&Node> {
@@ -167,6 +182,9 @@ fn resolve(declared: &[Entry], given: &Given, place: Span, session: &mut Session
             session.sink.error(span, format!("the input `{name}` is given and not declared")).hint(hint);
         }
     }
+    if matches!(given.of, Of::Pipeline) && given.values.len() > GIVEN_MAX {
+        session.sink.error(place, format!("more than {GIVEN_MAX} inputs are given"));
+    }
     let mut values = BTreeMap::new();
     for entry in declared {
         let value = given.get(&entry.key).filter(|node| !node.is_null());
@@ -269,7 +287,8 @@ pub(crate) fn json(node: &Node) -> String {
     }
 }
 
-fn quote(text: &str) -> String {
+/// A text as JSON.
+pub(crate) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -351,6 +370,10 @@ impl Interpolation<'_, '_> {
 
     /// The value of a block; what it cannot be has been reported.
     fn block(&mut self, block: &str, span: Span) -> Option<Node> {
+        if block.len() > BLOCK_BYTES_MAX {
+            self.session.sink.error(span, format!("a `$[[ … ]]` block has more than {BLOCK_BYTES_MAX} bytes"));
+            return None;
+        }
         let mut parts = split_pipes(block).into_iter();
         let access = parts.next().unwrap_or_default();
         if access.starts_with("matrix.") {

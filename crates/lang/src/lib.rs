@@ -11,6 +11,7 @@ pub mod expand;
 pub mod expression;
 pub mod merged;
 pub mod request;
+pub mod schema;
 pub mod service;
 pub mod template;
 pub mod variables;

@@ -11,6 +11,9 @@ use crate::syntax::{Map, Node, Span, Value};
 /// Jobs that one job may need.
 const NEEDS_MAX: usize = 50;
 
+/// Jobs of other projects that one job may need.
+const PROJECTS_MAX: usize = 5;
+
 /// One entry of `needs`.
 #[derive(Clone, Debug)]
 pub(crate) struct Need {
@@ -19,6 +22,7 @@ pub(crate) struct Need {
     optional: bool,
     matrix: Option<Node>,
     foreign: bool,
+    project: bool,
     span: Span,
 }
 
@@ -51,6 +55,7 @@ fn need(node: &Node) -> Need {
         optional: flag("optional", false),
         matrix: node.get("parallel").and_then(|parallel| parallel.get("matrix")).cloned(),
         foreign: node.get("project").is_some() || node.get("pipeline").is_some(),
+        project: node.get("project").is_some(),
         span: node.span,
     }
 }
@@ -103,6 +108,14 @@ fn targets(
     session: &mut Session<'_>,
 ) -> Vec<(usize, Need)> {
     let draft = &drafts[at];
+    let projects = needs.iter().filter(|need| need.project).count();
+    if projects > PROJECTS_MAX {
+        let message = format!(
+            "job `{}`: needs {projects} jobs of other projects; at most {PROJECTS_MAX} are allowed",
+            draft.group
+        );
+        session.sink.error(draft.span, message);
+    }
     let mut found: Vec<(usize, Need)> = Vec::new();
     for need in needs.iter().filter(|need| !need.foreign) {
         let Some(name) = need.job.as_deref() else { continue };

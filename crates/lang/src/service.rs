@@ -26,5 +26,10 @@ pub fn parse(file: &SourceFile) -> (Option<Config>, Vec<Diagnostic>) {
     (config.filter(|_| !failed), diagnostics)
 }
 
+/// What may stand in the file.
+pub(crate) fn shape() -> &'static crate::shape::Shape {
+    &shape::CONFIG
+}
+
 #[cfg(test)]
 mod tests;

@@ -394,3 +394,13 @@ pub(crate) fn retry(node: &Node, checker: &mut Checker<'_>) {
         checker.warning(node, "has no `max`, so nothing is tried again").hint("add `max: 1` or `max: 2`");
     }
 }
+
+/// `environment:name`.
+pub(crate) fn environment_name(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text() else { return };
+    let allowed = |c: char| c.is_alphanumeric() || " -_/${}.".contains(c);
+    if !text.chars().all(allowed) || text.starts_with('/') || text.ends_with('/') {
+        let hint = "letters, digits, blanks and `-_/.${}` are allowed, and no slash at the ends";
+        checker.error(node, &format!("holds characters that no environment may have: `{text}`")).hint(hint);
+    }
+}

@@ -151,9 +151,10 @@ const AGENT: Shape = object(
 const ENVIRONMENT: Shape = Shape {
     what: "a name, or a mapping with `name`",
     text: Some(Text::Filled),
+    check: Some(checks::environment_name),
     map: Some(Object {
         keys: &[
-            ("name", &FILLED),
+            ("name", &Shape { check: Some(checks::environment_name), ..FILLED }),
             ("url", &FILLED),
             ("action", &choice("an action", &["start", "prepare", "stop", "verify", "access"])),
             ("on_stop", &FILLED),

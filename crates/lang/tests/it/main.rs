@@ -13,4 +13,5 @@
 mod corpus;
 mod explain;
 mod language;
+mod properties;
 mod traps;
