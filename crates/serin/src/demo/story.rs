@@ -297,6 +297,10 @@ impl<'a> Story<'a> {
                     self.crash().await?;
                     continue;
                 }
+                if rollout.phase == "deciding" {
+                    self.accept(&rollout).await?;
+                    continue;
+                }
                 if rollout.phase == "held" || !matches!(rollout.phase.as_str(), "created" | "detaching" | "verifying" | "canary") {
                     return Ok(rollout);
                 }
@@ -313,6 +317,22 @@ impl<'a> Story<'a> {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// The judge could not tell: a person accepts, and the story is not what it should be.
+    async fn accept(&mut self, rollout: &rest::Rollout) -> Result<()> {
+        self.report.check("the judge decides by itself", false);
+        self.say(&styled(YELLOW, "the judge could not tell; a person accepts"));
+        let accept = rollout.actions.iter().find(|action| action.action == "accept");
+        let watch = accept.and_then(|action| action.watch);
+        let command = rest::RolloutCommand { action: "accept".to_owned(), pool: None, watch, reason: None };
+        self.act(&command).await
+    }
+
+    async fn act(&self, command: &rest::RolloutCommand) -> Result<()> {
+        let path = format!("/projects/{PROJECT}/environments/{PRODUCTION}/rollout");
+        let _: rest::Environment = self.client.post(&path, command).await?;
+        Ok(())
     }
 
     async fn crash(&mut self) -> Result<()> {
@@ -444,10 +464,8 @@ impl<'a> Story<'a> {
         let next = rollout.actions.iter().find(|action| action.action == "release").and_then(|next| next.pool.clone());
         let Some(pool) = next else { return Ok(()) };
         self.say(&format!("a person releases pool {}", styled(BOLD, &pool)));
-        let path = format!("/projects/{PROJECT}/environments/{PRODUCTION}/rollout");
         let command = rest::RolloutCommand { action: "release".to_owned(), pool: Some(pool), watch: None, reason: None };
-        let _: rest::Environment = self.client.post(&path, &command).await?;
-        Ok(())
+        self.act(&command).await
     }
 
     async fn environment(&self) -> Result<rest::Environment> {
