@@ -1,14 +1,14 @@
 //! Checks parts of a pipeline file by the shapes of their keywords alone.
 
 use crate::diagnostic::Sink;
-use crate::load::load;
+use crate::load::{bounded, load};
 use crate::shape::root::check_key;
 use crate::{Diagnostic, SourceFile};
 
 /// Checks the root keys that are wanted.
 pub(crate) fn check(file: &SourceFile, wanted: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
     let mut sink = Sink::default();
-    if let Some(loaded) = load(file.clone(), None, &mut sink) {
+    if let Some(loaded) = load(bounded(&file.path, &file.bytes), None, &mut sink) {
         for entry in loaded.root.iter().filter(|entry| wanted(&entry.key)) {
             check_key(&entry.key, &entry.value, &mut sink);
         }
@@ -19,7 +19,7 @@ pub(crate) fn check(file: &SourceFile, wanted: impl Fn(&str) -> bool) -> Vec<Dia
 /// Checks the value of each root key as a file.
 pub(crate) fn each(file: &SourceFile) -> Vec<(String, Vec<Diagnostic>)> {
     let mut parsed = Sink::default();
-    let Some(loaded) = load(file.clone(), None, &mut parsed) else { return Vec::new() };
+    let Some(loaded) = load(bounded(&file.path, &file.bytes), None, &mut parsed) else { return Vec::new() };
     let mut fragments = Vec::new();
     for entry in loaded.root.iter() {
         let mut sink = parsed.clone();

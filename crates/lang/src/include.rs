@@ -6,7 +6,7 @@ use crate::SourceFile;
 use crate::expand::Unknown;
 use crate::glob;
 use crate::inputs;
-use crate::load::load;
+use crate::load::{bounded, load};
 use crate::merge;
 use crate::origin::Origin;
 use crate::request::{Answer, Request};
@@ -203,7 +203,10 @@ impl<'s, 'a> Reader<'s, 'a> {
             return Vec::new();
         };
         let Reply::Given(answer) = self.session.ask(request) else { return Vec::new() };
-        let Answer::Files(files) = answer else { return Vec::new() };
+        let Answer::Files(files) = answer else {
+            self.missing(pattern, answer, at);
+            return Vec::new();
+        };
         let mut paths: Vec<&String> = files.iter().filter(|path| glob::include_matches(pattern, path)).collect();
         paths.sort();
         if paths.is_empty() {
@@ -259,7 +262,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                 .hint("say in it what the service is: `service: {name: shop, build: [make]}`");
             return Vec::new();
         };
-        let (config, found) = crate::service::parse(&SourceFile::new("serin.yml", bytes.clone()));
+        let (config, found) = crate::service::parse(&bounded("serin.yml", bytes));
         let Some(config) = config else {
             let first = found.first().map(|found| format!("{}:{}: {}", found.line, found.column, found.message));
             let message = format!("`{name}` needs a `serin.yml` without errors: {}", first.unwrap_or_default());
@@ -332,7 +335,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             reference: version.to_owned(),
         };
         vec![Source {
-            file: SourceFile::new(address, bytes.clone()),
+            file: bounded(address, bytes),
             origin: Origin::Project { project: project.clone(), reference: Some(sha.clone()) },
             inputs: inputs::Given::of(entry.get("inputs")),
             component: Some(component),
@@ -352,7 +355,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                     let component =
                         inputs::Component { name: name.to_owned(), sha: text(), version: text(), reference: text() };
                     return vec![Source {
-                        file: SourceFile::new(path.clone(), bytes.clone()),
+                        file: bounded(path, bytes),
                         origin: Origin::Own,
                         inputs: inputs::Given::of(entry.get("inputs")),
                         component: Some(component),
@@ -377,7 +380,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             return None;
         };
         Some(Source {
-            file: SourceFile::new(shown, bytes.clone()),
+            file: bounded(shown, bytes),
             origin,
             inputs: inputs::Given::of(entry.get("inputs")),
             component: None,
@@ -410,6 +413,12 @@ fn is_yaml(path: &str) -> bool {
 /// Reads the entry file and all that it includes.
 pub(crate) fn read(entry: &SourceFile, session: &mut Session<'_>) -> Arc<Map> {
     let inputs = inputs::Given::of_context(session.context);
-    let source = Source { file: entry.clone(), origin: Origin::Own, inputs, component: None, included_from: None };
+    let source = Source {
+        file: bounded(&entry.path, &entry.bytes),
+        origin: Origin::Own,
+        inputs,
+        component: None,
+        included_from: None,
+    };
     Arc::new(Reader::new(session).read(source))
 }

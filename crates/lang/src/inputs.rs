@@ -6,7 +6,6 @@ pub(crate) mod mask;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::SourceFile;
 use crate::context::Context;
 use crate::diagnostic::Sink;
 use crate::expression::{self, Expression};
@@ -168,7 +167,7 @@ fn included(entry: &Node, origin: &Origin, session: &mut Session<'_>) -> Option<
         session.sink.error(entry.span, format!("the file `{path}` cannot be included"));
         return None;
     };
-    let loaded = crate::load::load(SourceFile::new(path, bytes.clone()), Some(entry.span), &mut session.sink)?;
+    let loaded = crate::load::load(crate::load::bounded(&path, bytes), Some(entry.span), &mut session.sink)?;
     let inputs = loaded.root.get("inputs").and_then(Node::as_map).cloned();
     Some(inputs.map_or(loaded.root, Arc::new))
 }

@@ -4,6 +4,7 @@
 //! no randomness, no serde. Reading never panics and never stops at the first mistake: every function returns what it
 //! understood and the [`Diagnostic`]s. Work and memory are bounded by named constants, whatever the input.
 
+pub mod child;
 pub mod context;
 pub mod diagnostic;
 pub mod duration;

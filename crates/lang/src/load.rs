@@ -9,6 +9,11 @@ use crate::diagnostic::Sink;
 use crate::inputs::mask;
 use crate::syntax::{FileId, Map, Node, Span, Value, compose};
 
+/// A file as it is kept: of one that is too large only as much as shows that.
+pub(crate) fn bounded(path: &str, bytes: &[u8]) -> SourceFile {
+    SourceFile::new(path, &bytes[..bytes.len().min(CONFIG_BYTES_MAX + 1)])
+}
+
 /// A file that was read.
 pub(crate) struct Loaded {
     /// Its number.
@@ -23,7 +28,7 @@ pub(crate) struct Loaded {
 
 /// Reads a file and takes it into the sink; `None` where it cannot be read, which has been reported.
 pub(crate) fn load(source: SourceFile, included_from: Option<Span>, sink: &mut Sink) -> Option<Loaded> {
-    let bytes = source.bytes.len();
+    let too_large = source.bytes.len() > CONFIG_BYTES_MAX;
     let decoded =
         std::str::from_utf8(source.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source.bytes)).map(Arc::<str>::from);
     let (text, broken_at) = match decoded {
@@ -32,8 +37,8 @@ pub(crate) fn load(source: SourceFile, included_from: Option<Span>, sink: &mut S
     };
     let file = sink.add_file(source, text.clone(), included_from);
     let start = Span { file, start: 0, end: 0 };
-    if bytes > CONFIG_BYTES_MAX {
-        sink.error(start, format!("the file has {bytes} bytes; at most {CONFIG_BYTES_MAX} are allowed"))
+    if too_large {
+        sink.error(start, format!("the file has more than {CONFIG_BYTES_MAX} bytes"))
             .hint("split it and use `include`");
         return None;
     }

@@ -91,6 +91,15 @@ fn exists_holds(node: &Node, scope: &Scope<'_>, origin: &Origin, session: &mut S
     match session.ask(request) {
         Reply::Asked => true,
         Reply::Given(Answer::Files(files)) => session.any_match(&patterns, files),
-        Reply::Given(_) => false,
+        Reply::Given(answer) => {
+            if let (Some(project), Answer::Missing(why)) = (node.get("project"), answer) {
+                let message = format!(
+                    "`exists:project` names `{}`, which cannot be read: {why}",
+                    project.as_text().unwrap_or_default()
+                );
+                session.sink.error(project.span, message);
+            }
+            false
+        }
     }
 }

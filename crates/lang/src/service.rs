@@ -7,7 +7,7 @@ mod values;
 use serin_model::service::Config;
 
 use crate::diagnostic::Sink;
-use crate::load::load;
+use crate::load::{bounded, load};
 use crate::shape::Checker;
 use crate::syntax::{Node, Span, Value};
 use crate::{Diagnostic, SourceFile};
@@ -16,7 +16,7 @@ use crate::{Diagnostic, SourceFile};
 #[must_use]
 pub fn parse(file: &SourceFile) -> (Option<Config>, Vec<Diagnostic>) {
     let mut sink = Sink::default();
-    let config = load(file.clone(), None, &mut sink).map(|loaded| {
+    let config = load(bounded(&file.path, &file.bytes), None, &mut sink).map(|loaded| {
         let root = Node { value: Value::Map(loaded.root), span: Span { file: loaded.file, start: 0, end: 0 } };
         Checker::new(&mut sink, "").check_root(&root, &shape::CONFIG);
         read::config(&root, &mut sink)

@@ -1,0 +1,74 @@
+//! The entry file of a child pipeline.
+
+use std::fmt::Write;
+
+use serin_model::plan::{Trigger, TriggerInclude, TriggerSource};
+
+use crate::SourceFile;
+use crate::inputs::quote;
+
+/// Path that messages show for an entry that was made of `trigger:include`.
+pub const PATH: &str = "trigger:include";
+
+/// A file that includes what a trigger job includes, with its inputs; compile it with the source `parent_pipeline` and
+/// the forwarded variables as pipeline variables. `None`: the trigger leads to another project, or includes an artifact,
+/// whose file is itself the entry (with the include's inputs as [`crate::Context::inputs`]).
+#[must_use]
+pub fn entry(trigger: &Trigger) -> Option<SourceFile> {
+    if trigger.include.is_empty() {
+        return None;
+    }
+    let mut text = String::from("include:\n");
+    for include in &trigger.include {
+        let source = source(&include.source)?;
+        let _ = writeln!(text, "  - {{{source}{}}}", inputs(include));
+    }
+    Some(SourceFile::new(PATH, text))
+}
+
+fn source(source: &TriggerSource) -> Option<String> {
+    Some(match source {
+        TriggerSource::Local(path) => format!("local: {}", quote(path)),
+        TriggerSource::Template(name) => format!("template: {}", quote(name)),
+        TriggerSource::Component(address) => format!("component: {}", quote(address)),
+        TriggerSource::Remote(url) => format!("remote: {}", quote(url)),
+        TriggerSource::Project { project, file, reference } => {
+            let reference =
+                reference.as_ref().map_or_else(String::new, |reference| format!(", ref: {}", quote(reference)));
+            format!("project: {}, file: {}{reference}", quote(project), quote(file))
+        }
+        TriggerSource::Artifact { .. } => return None,
+    })
+}
+
+fn inputs(include: &TriggerInclude) -> String {
+    if include.inputs.is_empty() {
+        return String::new();
+    }
+    let values: Vec<String> = include.inputs.iter().map(|(name, json)| format!("{}: {json}", quote(name))).collect();
+    format!(", inputs: {{{}}}", values.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry;
+    use crate::{Answer, Answers, Context, Request, SourceFile, Step, compile};
+    use serin_model::plan::Work;
+
+    #[test]
+    fn a_child_is_compiled_from_its_trigger() {
+        let parent = "child: {trigger: {include: [{local: /c.yml, inputs: {who: 'a \"b\": $x'}}]}}";
+        let context =
+            Context { branch: Some("main".to_owned()), default_branch: "main".to_owned(), ..Context::default() };
+        let Step::Done(done) = compile(&SourceFile::new("x", parent), &context, &Answers::default()) else { panic!() };
+        let plan = done.plan.unwrap();
+        let Work::Trigger(trigger) = &plan.jobs[0].work else { panic!() };
+        let mut answers = Answers::default();
+        let child = b"spec: {inputs: {who: {}}}\n---\njob: {script: ['$[[ inputs.who ]]']}".to_vec();
+        answers.give(Request::ProjectFile { path: "c.yml".to_owned() }, Answer::File(child));
+        let Step::Done(done) = compile(&entry(trigger).unwrap(), &context, &answers) else { panic!() };
+        let plan = done.plan.unwrap();
+        let Work::Script(script) = &plan.jobs[0].work else { panic!() };
+        assert_eq!(script.script, ["a \"b\": $x"]);
+    }
+}
