@@ -181,7 +181,7 @@ class Log {
     const content = document.createElement("span");
     paint(content, settle(rest));
     row.append(content);
-    const took = start && this.sections.get(start)?.took;
+    const took = start ? this.sections.get(start).took : undefined;
     if (took !== undefined) {
       const note = document.createElement("span");
       note.className = "took";

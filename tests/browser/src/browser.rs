@@ -68,9 +68,9 @@ impl Browser {
             format!("--user-data-dir={folder}"),
         ];
         let mut capabilities = Capabilities::new();
-        capabilities.insert("browserName".to_owned(), json!("chrome"));
-        capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments }));
-        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
+        capabilities.set("browserName", json!("chrome"));
+        capabilities.set("goog:chromeOptions", json!({ "args": arguments }));
+        capabilities.set("goog:loggingPrefs", json!({ "browser": "ALL" }));
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await?;
         let browser = Self { driver, _chromedriver: chromedriver, _profile: profile };
         browser.width(WIDTHS[0]).await?;
@@ -87,7 +87,7 @@ impl Browser {
 
     async fn send(&self, endpoint: &'static str, body: Value) -> Result<Value> {
         let command = thirtyfour::common::command::Command::ExtensionCommand(Box::new(Post { endpoint, body }));
-        Ok(self.driver.handle.cmd(command).await?.value_json()?)
+        Ok(self.driver.handle().cmd(command).await?.value_json()?)
     }
 
     async fn tools(&self, command: &str, parameters: Value) -> Result<Value> {

@@ -68,6 +68,6 @@ impl WorkTree {
         if !output.status.success() {
             bail!("git {}: {said}", arguments.join(" "));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &said)
+        Ok(format!("{}{said}", String::from_utf8_lossy(&output.stdout)))
     }
 }

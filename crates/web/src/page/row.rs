@@ -44,7 +44,7 @@ pub(crate) struct RequestRow {
 pub(crate) fn pipeline(t: &'static Text, project: &Project, row: &pipelines::Pipeline) -> PipelineRow {
     let title = if row.title.trim().is_empty() { show::sha(&row.commit_id) } else { row.title.clone() };
     let started = row.started_at.unwrap_or(row.created_at);
-    let running = row.finished_at.is_none() && row.started_at.is_some();
+    let running = row.finished_at.is_none() && row.status == "running";
     PipelineRow {
         id: row.id,
         href: format!("/{}/-/pipelines/{}", project.path, row.id),

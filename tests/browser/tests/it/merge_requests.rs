@@ -21,7 +21,7 @@ flaky:
   script: [echo unlucky, exit 3]
 publish:
   stage: publish
-  when: manual
+  rules: [{ if: $CI_COMMIT_BRANCH == 'main', when: manual }]
   script: [echo published]
 ";
 
@@ -95,6 +95,23 @@ async fn a_broken_file_is_drawn() -> Result<()> {
     browser.open(&format!("{}/shop/-/pipelines/1", server.url)).await?;
     browser.sees("scirpt: echo <b>hello</b>").await?;
     browser.shoot("pipeline-problem").await?;
+    browser.console_is_clean(&[]).await?;
+    browser.quit().await
+}
+
+#[tokio::test]
+async fn every_push_makes_its_pipeline() -> Result<()> {
+    let (server, browser) = logged_in().await?;
+    let tree = project(&server, "shop").await?;
+    tree.write(".gitlab-ci.yml", "build:\n  script: echo hello\noptional:\n  when: manual\n  script: echo more\n")?;
+    for number in 1..=3 {
+        tree.commit(&format!("Change {number}")).await?;
+        tree.git(&["push", "--quiet", "origin", "main"]).await?;
+        // A manual job that may fail holds no pipeline up.
+        server.wait("/projects/1/pipelines", |list| list[0]["iid"] == number && list[0]["status"] == "success").await?;
+    }
+    browser.open(&format!("{}/shop/-/pipelines", server.url)).await?;
+    browser.sees("Change 3").await?;
     browser.console_is_clean(&[]).await?;
     browser.quit().await
 }
