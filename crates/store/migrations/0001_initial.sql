@@ -147,9 +147,10 @@ create table job (
 );
 create index job_by_status on job (status);
 
--- Effects that are to be carried out; a row goes away in the transaction that records its result.
+-- Effects that are to be carried out; a row goes away in the transaction that records its result. Its number is never
+-- given twice: it names what the effect caused.
 create table outbox (
-    id integer primary key,
+    id integer primary key autoincrement,
     kind text not null,
     payload text not null,
     created_at bigint not null,
