@@ -27,6 +27,8 @@ pub(crate) struct Draft {
     pub job: Job,
     /// The name in the file, without the suffix of copies.
     pub group: String,
+    /// Whether its stage exists.
+    pub placed: bool,
     /// Where its name stands.
     pub span: Span,
     /// Whether the pipeline has it.
@@ -73,7 +75,8 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
     let name = &*entry.key;
     check_together(entry, own, session);
     let map = with_defaults(own, shared);
-    let Some(stage) = stage(entry, &map, shared, session) else { return Vec::new() };
+    let placed = stage(entry, &map, shared, session);
+    let stage = placed.unwrap_or(0);
     let instances = parallel::instances(entry, &map, session);
     let own_variables = variables(map.get("variables"), false);
     let base = inherited_variables(&map, shared);
@@ -91,7 +94,7 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
             check_circles(&yaml, map.get("variables"), session);
         }
         let making = Making { name, entry, map: &map, stage, shared, instance };
-        let draft = making.draft(yaml, session);
+        let draft = Draft { placed: placed.is_some(), ..making.draft(yaml, session) };
         match made.iter_mut().find(|known| known.job.name == draft.job.name) {
             Some(known) => *known = draft,
             None => made.push(draft),
@@ -157,6 +160,7 @@ impl Making<'_> {
         Draft {
             job,
             group: self.name.to_owned(),
+            placed: true,
             span: self.entry.key_span,
             included: decision.included,
             matrix: self.instance.matrix.clone(),
@@ -370,17 +374,13 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
     let works = ["script", "run", "trigger", "serin"];
     let given: Vec<&str> = works.into_iter().filter(|key| has(key)).collect();
     let mirrors = map.get("needs").is_some_and(|needs| needs.as_map().is_some_and(|map| map.contains("pipeline")));
+    // A misspelt keyword has been reported as an unknown one.
+    let misspelt = given.is_empty() && map.iter().any(|entry| suggest::nearest(&entry.key, works).is_some());
     match given[..] {
         // A job whose `extends` leads nowhere has been reported.
-        [] if !mirrors && !has("extends") => {
-            let keys = map.iter().map(|entry| &*entry.key).collect::<Vec<_>>();
-            let near = keys.into_iter().find_map(|key| suggest::nearest(key, works).map(|near| (key, near)));
-            let hint = near
-                .map_or("add `script: [...]`".to_owned(), |(key, near)| format!("did you mean `{near}` by `{key}`?"));
-            session
-                .sink
-                .error(entry.key_span, format!("job `{name}` needs `script`, `run`, `trigger` or `serin`"))
-                .hint(hint);
+        [] if !mirrors && !has("extends") && !misspelt => {
+            let message = format!("job `{name}` needs `script`, `run`, `trigger` or `serin`");
+            session.sink.error(entry.key_span, message).hint("add `script: [...]`");
         }
         [first, second, ..] => {
             let span = map.entry(second).map_or(entry.key_span, |entry| entry.key_span);

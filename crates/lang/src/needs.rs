@@ -120,7 +120,7 @@ fn targets(
     for need in needs.iter().filter(|need| !need.foreign) {
         let Some(name) = need.job.as_deref() else { continue };
         for target in instances_of(draft, need, name, names, session) {
-            if drafts[target].job.stage > draft.job.stage {
+            if drafts[target].job.stage > draft.job.stage && draft.placed {
                 let stages = (&shared.stages[drafts[target].job.stage], &shared.stages[draft.job.stage]);
                 let message = format!(
                     "job `{}`: needs `{name}`, whose stage `{}` comes after `{}`",
@@ -249,7 +249,7 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
                 .maybe_hint(hint);
             continue;
         };
-        if targets.iter().any(|target| drafts[*target].job.stage > stage) {
+        if drafts[at].placed && targets.iter().any(|target| drafts[*target].job.stage > stage) {
             let later = &shared.stages[drafts[targets[0]].job.stage];
             session.sink.error(
                 span,

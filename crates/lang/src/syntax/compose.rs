@@ -354,6 +354,9 @@ fn syntax_hint(kind: &ErrorKind) -> Option<&'static str> {
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
             Some("look at the indentation: keys of one mapping start in the same column")
         }
+        ErrorKind::UnexpectedEofFlowSequence
+        | ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::ExpectedFlowMappingSeparator => Some("look for a `[` or `{` above that is not closed"),
         ErrorKind::UnclosedQuotedScalar => Some("close the quotes"),
         ErrorKind::UnclosedFlowCollection { .. } | ErrorKind::MismatchedFlowCollectionEnd { .. } => {
             Some("close every `[` by `]` and every `{` by `}`; a text that starts with one of them needs quotes")

@@ -193,6 +193,11 @@ fn all_errors_in_one_go() {
     let done = event().compile("a: {script: [], wen: always}\nb: {stage: x, script: y}\nc: {script: z, retry: 3}\n");
     let errors: Vec<&str> = done.diagnostics.iter().map(|found| found.message.as_str()).collect();
     assert_eq!(errors.len(), 4, "{errors:#?}");
+    let cascades = event()
+        .compile("a: {scirpt: x, needs: [b]}\nb: {stage: biuld, script: y, needs: [a]}\nc: {script: z, needs: [b]}");
+    let messages: Vec<&str> = cascades.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    assert_eq!(messages.len(), 3, "each mistake is told once: {messages:#?}");
+    assert!(messages.iter().any(|message| message.contains("circular")), "{messages:#?}");
     assert!(errors[3].contains("`retry` must be a number from 0 to 2"));
 }
 
