@@ -37,10 +37,10 @@ pub fn default_metrics() -> Vec<Metric> {
     let latency = Kind::Histogram { scale: 4, quantiles: vec![0.5, 0.99] };
     vec![
         metric("requests", Kind::Count { exposure: None }, (rel(0.0), rel(1.0)), Role::Exposure),
-        metric("http_errors", Kind::Proportion, points((0.25, 0.001), (1.0, 0.01)), Role::Judged),
-        metric("latency_ms", latency, (rel(0.15), rel(0.6)), Role::Judged),
-        metric("log_warn", by_request(), points((0.3, 0.002), (1.0, 0.02)), Role::Watched),
-        metric("log_error", by_request(), points((0.3, 0.001), (1.0, 0.01)), Role::Judged),
+        metric("http_errors", Kind::Proportion, points((0.5, 0.001), (2.0, 0.01)), Role::Watched),
+        metric("latency_ms", latency, (rel(0.15), rel(0.6)), Role::Watched),
+        metric("log_warn", by_request(), points((0.5, 0.002), (2.0, 0.02)), Role::Watched),
+        metric("log_error", by_request(), points((0.5, 0.001), (2.0, 0.01)), Role::Watched),
         metric("cpu_pct", Kind::Gauge { load: load(), slope: None }, (rel(0.15), rel(0.6)), Role::Watched),
         metric("mem_bytes", Kind::Gauge { load: None, slope: leak }, (rel(0.1), rel(0.4)), Role::Watched),
         metric("disk_bytes", Kind::Counter { load: load() }, (rel(0.5), rel(2.0)), Role::Watched),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::burst::Cap;
-use crate::config::{Config, Direction, Kind, Margin, Role};
+use crate::config::{Config, Direction, Kind, Margin, Metric, Role};
 use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
 use crate::intake::{BUCKETS, Cell, Row, SCALE_MAX};
@@ -26,7 +26,7 @@ const WORSE_SCALE: f64 = 0.7;
 const WITHIN_SCALE: f64 = 0.4;
 const RATE_SCALE: f64 = 1.2;
 /// Requests above a quantile that fix it well enough.
-const QUANTILE_EVENTS_MIN: f64 = 12.0;
+const QUANTILE_EVENTS_MIN: f64 = 8.0;
 /// Weight of the evidence for a pass that counts the warm-up too.
 const WHOLE_WEIGHT: f64 = 0.5;
 /// Baseline events from which on absolute margins are read as ratios.
@@ -42,6 +42,8 @@ pub(crate) struct Evidence {
     pub worse: f64,
     /// Against "at or beyond `bad`".
     pub within: f64,
+    /// The same by the mixture alone: which way it leans when the time is over.
+    pub lean: f64,
 }
 
 /// What the judge knows of the run besides the samples.
@@ -94,6 +96,21 @@ struct Dates {
     within: Deadlines,
     within_rate: Deadlines,
     whole: Deadlines,
+}
+
+impl Dates {
+    /// Shares the error out among the tests that are averaged.
+    fn new(metric: &Metric, whole: bool, stakes: Stakes) -> Self {
+        let main = if whole { (1.0 - WHOLE_WEIGHT) * stakes.beta } else { stakes.beta };
+        let main = if metric.bad.abs.is_some() { 0.5 * main } else { main };
+        let within = Deadlines::new(deadline::WITHIN, main, stakes.looks);
+        Self {
+            worse: Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks),
+            within_rate: within.clone(),
+            within,
+            whole: Deadlines::new(deadline::WITHIN, WHOLE_WEIGHT * stakes.beta, stakes.looks),
+        }
+    }
 }
 
 /// What one test may cost, and for how long it runs.
@@ -205,12 +222,7 @@ impl Events {
             dispersion: 2.0,
             history_rate: (0.0, 0.0),
             tests: None,
-            dates: Dates {
-                worse: Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks),
-                within: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
-                within_rate: Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks),
-                whole: Deadlines::new(deadline::WITHIN, WHOLE_WEIGHT * stakes.beta, stakes.looks),
-            },
+            dates: Dates::new(metric, quantile.is_none() && frame.warmup > 0, stakes),
             evidence: Evidence::default(),
             looks: 0.0,
             main: RateRatio::new(),
@@ -502,6 +514,7 @@ impl Events {
             let absolute = self.dates.within_rate.log_evalue(mixture, rate_standing, elapsed);
             self.evidence.within = log_add_exp(self.evidence.within, absolute) - LOG_TWO;
         }
+        self.evidence.lean = within_rate.map_or(within, |r| within.max(r.0));
         if self.cut.is_none() && self.frame.warmup > 0 {
             let z = self.whole.signed_root(tests.within_at, spread, phi, Side::Below);
             let standing = standing(&self.whole, tests.within_at, z).map(|s| Standing { looks: self.whole_looks, ..s });

@@ -29,6 +29,7 @@ pub(crate) struct Growth {
     dates: Dates,
     estimate: Option<Estimate>,
     evidence: Evidence,
+    refilling: bool,
     samples: u64,
 }
 
@@ -52,6 +53,7 @@ impl Growth {
             dates: Dates::new(stakes, Direction::Up),
             estimate: None,
             evidence: Evidence::default(),
+            refilling: true,
             samples: 0,
         }
     }
@@ -80,6 +82,7 @@ impl Growth {
     pub(crate) fn weigh(&mut self, model: &LoadModel, now: &Scores, elapsed: f64) {
         let Some((e, above)) = self.fit(model, now) else { return };
         self.estimate = Some(e);
+        self.refilling = !above;
         self.samples = elapsed as u64 * self.frame.canaries as u64;
         let margin = self.margin;
         let (mut mixture, mut standing) = e.weigh(e.effect - margin.ok, 1.5 * (margin.bad - margin.ok));
@@ -90,6 +93,7 @@ impl Growth {
         self.evidence.worse = self.dates.up.log_evalue(mixture, Some(standing), elapsed);
         let (mixture, standing) = e.weigh(margin.bad - e.effect, margin.bad);
         self.evidence.within = self.dates.within.log_evalue(mixture, Some(standing), elapsed);
+        self.evidence.lean = mixture;
     }
 
     /// Growth a minute of the canary's level over the baseline's, and whether the level has passed the old one.
@@ -140,6 +144,11 @@ impl Growth {
         let noise = old.iter().map(Line::squares).sum::<f64>() / b / (points - 2.0) / sxx * inflation;
         let excess = (variance(&slopes) - noise).max(0.0) * (b - 1.0);
         (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (b + 2.0) * (1.0 / self.frame.canaries as f64 + 1.0 / b)
+    }
+
+    /// Whether the level is not above the old one yet: its growth may be a cache that fills up.
+    pub(crate) fn refilling(&self) -> bool {
+        self.refilling
     }
 
     /// Evidence on the growth.

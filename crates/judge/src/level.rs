@@ -51,6 +51,7 @@ pub(crate) struct Level {
     before: Option<Observation>,
     load_sum: (f64, f64),
     samples: u64,
+    active: bool,
     dates: Dates,
     evidence: Evidence,
     estimate: Option<Estimate>,
@@ -121,6 +122,7 @@ impl Level {
             before: None,
             load_sum: (0.0, 0.0),
             samples: 0,
+            active: false,
             dates: Dates::new(stakes, metric.direction),
             evidence: Evidence::default(),
             estimate: None,
@@ -128,14 +130,16 @@ impl Level {
         }
     }
 
-    fn observation(&self, row: &Row) -> Observation {
+    fn observation(&mut self, row: &Row) -> Observation {
         let column = |metric: usize| (0..self.frame.nodes).map(|n| row.value(metric, n)).collect();
+        self.active |= (0..self.frame.nodes).any(|n| row.value(self.metric, n).is_some_and(|v| v > 0.0));
         Observation { level: column(self.metric), load: self.load.map(column).unwrap_or_default() }
     }
 
     /// Takes a tick of history.
     pub(crate) fn remember(&mut self, row: &Row) {
-        self.window.push(self.observation(row));
+        let tick = self.observation(row);
+        self.window.push(tick);
         self.historic += 1;
     }
 
@@ -279,7 +283,17 @@ impl Level {
         };
         let (mixture, standing) = e.weigh(bad - nearest * e.effect, bad);
         let within = self.dates.within.log_evalue(mixture, Some(standing), elapsed);
-        self.evidence = Evidence { worse, within };
+        self.evidence = Evidence { worse, within, lean: mixture };
+    }
+
+    /// Index of its metric.
+    pub(crate) fn metric(&self) -> usize {
+        self.metric
+    }
+
+    /// Whether it was never above zero on any node: nothing happens, on both sides.
+    pub(crate) fn idle(&self) -> bool {
+        !self.active
     }
 
     /// Evidence on the level.

@@ -3,6 +3,7 @@
 use crate::answer::{Answer, MetricReport, Reason, State, Verdict};
 use crate::config::{Config, ConfigError, Kind, Metric, Role};
 use crate::events::{Events, Evidence, Frame, Stakes};
+use crate::growth::Growth;
 use crate::intake::{Cell, Intake, Row};
 use crate::level::Level;
 use crate::numeric::log_sum_exp;
@@ -12,6 +13,8 @@ use crate::sample::Tick;
 const EARLY_WEIGHT: f64 = 0.1;
 /// Part of `beta` that a metric's test for a pass spends; the rest covers estimated variances.
 const WITHIN_RESERVE: f64 = 0.6;
+/// Lean towards a pass (e-value of 1.5) without which a watched event metric is not settled at the end.
+const EVENT_LEAN: f64 = 0.4055;
 /// Ticks of silence after which a canary node counts as lost.
 const SILENCE_TICKS: u32 = 8;
 /// Share of ticks in which each canary node must deliver a metric.
@@ -27,6 +30,8 @@ pub struct Judge {
     levels: Vec<Level>,
     silent: Vec<u32>,
     heard: Vec<Vec<u32>>,
+    /// Whether any node ever reported a metric.
+    collected: Vec<bool>,
     looked: u32,
     answer: Answer,
 }
@@ -37,6 +42,8 @@ struct Test {
     role: Role,
     weight: f64,
     evidence: Evidence,
+    /// Lean towards a pass that a watched metric needs when the time is over.
+    lean_wanted: f64,
 }
 
 impl Judge {
@@ -66,6 +73,7 @@ impl Judge {
             intake: Intake::new(&config),
             silent: vec![0; config.canary.len()],
             heard: vec![vec![0; config.canary.len()]; config.metrics.len()],
+            collected: vec![false; config.metrics.len()],
             looked: 0,
             answer,
             events,
@@ -80,6 +88,9 @@ impl Judge {
         let Some(row) = self.intake.row(tick) else { return self.answer.clone() };
         if self.answer.verdict != Verdict::Continue {
             return self.answer.clone();
+        }
+        for (collected, cells) in self.collected.iter_mut().zip(&row.cells) {
+            *collected |= cells.iter().any(|c| *c != Cell::Absent);
         }
         if row.tick < 0 {
             self.events.iter_mut().for_each(|e| e.remember(&row));
@@ -123,9 +134,9 @@ impl Judge {
         let weight = test_weight(&self.config);
         let mut tests = Vec::new();
         for e in self.events.iter().filter(|e| early_weight > 0.0 && e.judged_early()) {
-            let evidence = Evidence { worse: e.early_evidence(), within: 0.0 };
+            let evidence = Evidence { worse: e.early_evidence(), ..Evidence::default() };
             let weight = early_weight / excused as f64;
-            tests.push(Test { name: e.name.clone(), role: Role::Exposure, weight, evidence });
+            tests.push(Test { name: e.name.clone(), role: Role::Exposure, weight, evidence, lean_wanted: 0.0 });
         }
         if early {
             return tests;
@@ -135,11 +146,14 @@ impl Judge {
             role: e.role,
             weight,
             evidence: e.evidence(),
+            lean_wanted: EVENT_LEAN,
         }));
         for level in &self.levels {
-            let test = |name: String, evidence: Evidence| Test { name, role: level.role, weight, evidence };
-            tests.push(test(level.name.clone(), level.evidence()));
-            tests.extend(level.growth().map(|g| test(format!("{}:slope", level.name), g.evidence())));
+            let test = |name, evidence, lean_wanted| Test { name, role: level.role, weight, evidence, lean_wanted };
+            tests.push(test(level.name.clone(), level.evidence(), 0.0));
+            let lean_wanted = |g: &Growth| if g.refilling() { f64::NEG_INFINITY } else { 0.0 };
+            let growth = level.growth();
+            tests.extend(growth.map(|g| test(format!("{}:slope", level.name), g.evidence(), lean_wanted(g))));
         }
         tests
     }
@@ -176,17 +190,30 @@ impl Judge {
         let wanted = -(self.config.beta * WITHIN_RESERVE).ln();
         let held = |t: &&Test| match t.role {
             Role::Judged => t.evidence.within < wanted,
-            Role::Watched => t.evidence.within < if last { 0.0 } else { wanted },
+            Role::Watched if last => t.evidence.within < wanted && t.evidence.lean < t.lean_wanted,
+            Role::Watched => t.evidence.within < wanted,
             Role::Exposure => false,
         };
-        let mut open: Vec<Reason> = tests.iter().filter(held).map(|t| Reason::Unproven(t.name.clone())).collect();
+        let settled = |t: &&Test| !self.nothing_to_judge(&t.name);
+        let mut open: Vec<Reason> =
+            tests.iter().filter(held).filter(settled).map(|t| Reason::Unproven(t.name.clone())).collect();
         let wanted = f64::from(self.looked) * COVERAGE_MIN;
-        for (metric, heard) in self.config.metrics.iter().zip(&self.heard) {
-            if metric.role == Role::Judged && heard.iter().any(|h| f64::from(*h) < wanted) {
+        for (i, (metric, heard)) in self.config.metrics.iter().zip(&self.heard).enumerate() {
+            let expected = metric.role == Role::Judged || metric.role == Role::Watched && self.collected[i];
+            if expected && heard.iter().any(|h| f64::from(*h) < wanted) {
                 open.push(Reason::NoData(metric.name.clone()));
             }
         }
         open
+    }
+
+    /// Whether a test's metric stands still at zero everywhere, or is watched and collected from no node.
+    fn nothing_to_judge(&self, test: &str) -> bool {
+        let base = test.split(':').next().unwrap_or(test);
+        let idle = |l: &Level| l.name == base && l.idle() && self.config.metrics[l.metric()].role == Role::Watched;
+        let uncollected = self.config.metrics.iter().zip(&self.collected);
+        self.levels.iter().any(idle)
+            || uncollected.into_iter().any(|(m, c)| m.name == base && m.role == Role::Watched && !c)
     }
 
     fn reports(&self, warming: bool) -> Vec<MetricReport> {

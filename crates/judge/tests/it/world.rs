@@ -99,7 +99,8 @@ impl Service {
             let bucket = 16.0 * ((3.0 + change.slower + 0.5 * r.normal()) / std::f64::consts::LN_2);
             counts[bucket.clamp(0.0, 119.0) as usize] += 1;
         }
-        let old = 1.0 + 0.3 * (1.0 - (-(tick.max(0) as f64 + if canary { 1.0 } else { 300.0 }) / 30.0).exp());
+        let age = if canary && tick >= 0 { tick as f64 + 1.0 } else { 300.0 };
+        let old = 1.0 + 0.3 * (1.0 - (-age / 30.0).exp());
         let memory = self.levels[n] * old * (1.0 + 0.003 * r.normal()) + change.leak * tick.max(0) as f64;
         let cpu = (2.0 + 0.1 * requests + r.normal()).max(0.0);
         self.totals[n] += 2e3 * requests * (0.1 * r.normal()).exp();
