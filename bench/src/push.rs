@@ -95,8 +95,8 @@ impl<'a> Bench<'a> {
         let starts = folder.join("starts");
         // bash tells the time by itself: no further process.
         let pipeline = format!(
-            "start:\n  script:\n    - printf '%s' \"$EPOCHREALTIME\" > '{0}/'\"$CI_COMMIT_SHA.new\"\n    \
-             - mv '{0}/'\"$CI_COMMIT_SHA.new\" '{0}/'\"$CI_COMMIT_SHA\"\n",
+            "start:\n  script:\n    - began=$EPOCHREALTIME\n    - read -r number < number\n    \
+             - printf '%s' \"$began\" > '{0}/new'\n    - mv '{0}/new' '{0}/'\"$number\"\n",
             starts.display()
         );
         std::fs::write(bench.clone_folder().join(".gitlab-ci.yml"), pipeline)?;
@@ -124,7 +124,7 @@ impl<'a> Bench<'a> {
     }
 
     fn push(&self, number: usize) -> Result<Push> {
-        std::fs::write(self.clone_folder().join("number"), number.to_string())?;
+        std::fs::write(self.clone_folder().join("number"), format!("{number}\n"))?;
         self.git(&["add", "."])?;
         self.git(&["commit", "--quiet", "--message", &format!("Push {number}")])?;
         let commit = self.git(&["rev-parse", "HEAD"])?;
@@ -132,7 +132,7 @@ impl<'a> Bench<'a> {
         let clock = Instant::now();
         self.git(&["push", "--quiet", "origin", BRANCH])?;
         let command = clock.elapsed();
-        let first = self.first_command(&commit)?;
+        let first = self.first_command(number)?;
         let moved = self.ref_moved()?;
         self.wait_for_end(&commit)?;
         let since = |earlier: Duration| {
@@ -142,13 +142,13 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns when the job's shell ran its first command, since 1970.
-    fn first_command(&self, commit: &str) -> Result<Duration> {
-        let file = self.folder.join("starts").join(commit);
+    fn first_command(&self, number: usize) -> Result<Duration> {
+        let file = self.folder.join("starts").join(number.to_string());
         let deadline = Instant::now() + JOB_TIME_MAX;
         while !file.exists() {
             if Instant::now() > deadline {
                 let jobs = self.server.client.get("/api/v4/projects/bench/pipelines")?;
-                bail!("the job of {commit} did not start within {} s: {jobs}", JOB_TIME_MAX.as_secs());
+                bail!("the job of push {number} did not start within {} s: {jobs}", JOB_TIME_MAX.as_secs());
             }
             thread::sleep(LOOK);
         }
