@@ -170,6 +170,9 @@ pub enum ConfigError {
     /// A histogram's scale is outside OpenTelemetry's range.
     #[error("metric `{0}`: the scale must be between -4 and 20")]
     Scale(String),
+    /// Events are judged in one direction.
+    #[error("metric `{0}`: events are judged `up` or `down`; give it twice under two names to judge both")]
+    Direction(String),
     /// A metric refers to one that does not exist.
     #[error("metric `{metric}` refers to `{reference}`, which is not a count metric of this canary")]
     Reference {
@@ -224,6 +227,10 @@ impl Config {
     fn check_metric(&self, m: &Metric) -> Result<(), ConfigError> {
         if m.role != Role::Exposure && !margins_ordered(m) {
             return Err(ConfigError::Margins(m.name.clone()));
+        }
+        let level = matches!(m.kind, Kind::Gauge { .. } | Kind::Counter { .. });
+        if m.direction == Direction::Both && !level && m.role != Role::Exposure {
+            return Err(ConfigError::Direction(m.name.clone()));
         }
         let reference = match &m.kind {
             Kind::Count { exposure } => exposure.as_deref(),

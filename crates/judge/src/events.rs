@@ -305,20 +305,25 @@ impl Events {
             }
         };
         let (canary, baseline) = (sum(&cells[..canaries]), sum(&cells[canaries..]));
-        let pair = |events: f64| Pair {
-            canary_events: events,
-            canary_exposure: canary.1,
-            baseline_events: baseline.0,
-            baseline_exposure: baseline.1,
+        let falling = self.direction == Direction::Down;
+        let offset = if falling { -self.offset } else { self.offset };
+        let pair = |events: f64| {
+            let pair = Pair {
+                canary_events: events,
+                canary_exposure: canary.1,
+                baseline_events: baseline.0,
+                baseline_exposure: baseline.1,
+            };
+            if falling { pair.swapped() } else { pair }
         };
-        self.whole.add(pair(within), self.offset);
+        self.whole.add(pair(within), offset);
         self.whole_looks += 1.0;
         if row.tick < self.frame.warmup {
-            self.early.add(pair(worse), self.offset);
+            self.early.add(pair(worse), offset);
         } else {
-            self.main.add(pair(worse), self.offset);
+            self.main.add(pair(worse), offset);
             if self.cut.is_some() {
-                self.main_within.add(pair(within), self.offset);
+                self.main_within.add(pair(within), offset);
             }
             self.events += worse as u64;
         }
@@ -367,6 +372,7 @@ impl Events {
         })?;
         let reference = bucket as f64 + 1.0 - (below - q * total) / sum[bucket].max(1.0);
         let octave = self.buckets_per_octave;
+        let octave = if self.direction == Direction::Down { -octave } else { octave };
         Some(Cut {
             reference,
             worse: reference + octave * (1.0 + self.ok.rel).log2(),
@@ -471,7 +477,7 @@ impl Events {
         let (events, exposure) = sum(&[self.history_rate, of(&self.main), of(&self.early)]);
         let phi = self.dispersion;
         let bound = |z: f64, more: f64| gamma_quantile(z, events / phi + more) * phi / exposure;
-        (exposure > 0.0).then(|| RateBounds {
+        (exposure > 0.0 && self.direction == Direction::Up).then(|| RateBounds {
             events: events / phi,
             likely_low: bound(-1.0, 0.0),
             sure: (bound(-RATE_LOW_Z, 0.0), bound(RATE_HIGH_Z, 1.0)),
@@ -547,6 +553,8 @@ impl Events {
     pub(crate) fn report(&self, evidence: Evidence, log_alpha: f64) -> MetricReport {
         let interval = self.main.interval(self.spread, self.dispersion, log_alpha);
         let (low, centre, high) = interval.unwrap_or((f64::NEG_INFINITY, 0.0, f64::INFINITY));
+        let down = self.direction == Direction::Down;
+        let (low, centre, high) = if down { (-high, -centre, -low) } else { (low, centre, high) };
         let state = if self.main.total.canary_exposure <= 0.0 { State::Waiting } else { State::Open };
         MetricReport {
             name: self.name.clone(),

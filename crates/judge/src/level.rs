@@ -204,14 +204,14 @@ impl Level {
         let canaries = self.frame.canaries;
         let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(&part).collect();
         let now = Difference::new(&blocks, canaries, known.cut / (self.now.merged.max(1) as f64).sqrt())?;
-        if blocks.len() < 2 && !(known.steady && known.difference.is_some() && known.pooled.1 > 0.0) {
+        if blocks.len() < self.blocks_min(known) {
             return None;
         }
         let recent = deviations(&blocks, canaries, self.frame.nodes);
         let recent_lag = lag_sums(recent.iter());
         let lag = (known.lag.0 + recent_lag.0, known.lag.1 + recent_lag.1);
         let past_blocks = known.difference.as_ref().map_or(blocks.len(), |d| d.influence.len());
-        let inflation = inflation(lag, past_blocks);
+        let inflation = inflation(lag, past_blocks) * known.model.persistence;
         let (squares, freedom) = [Some(&now), known.difference.as_ref()]
             .into_iter()
             .flatten()
@@ -233,6 +233,15 @@ impl Level {
             looks: looks * self.frame.level_block as f64,
             power: 1,
         })
+    }
+
+    /// Blocks before which nothing is concluded: one where the past tells how calm they are, more where it has outliers.
+    fn blocks_min(&self, known: &Known) -> usize {
+        match (known.difference.is_some() && known.pooled.1 > 0.0, known.steady) {
+            (true, true) if self.frame.warmup > 0 => 1,
+            (true, false) => 3,
+            _ => 2,
+        }
     }
 
     /// What the canary's level is compared with: its own past, shrunk to the old nodes' by how much nodes differ.

@@ -11,6 +11,8 @@ use crate::numeric::{mean, variance};
 pub(crate) const HISTORY_TICKS_MAX: usize = 256;
 /// Largest autocorrelation that quasi-differences remove; what is left is measured between blocks.
 const CORRELATION_MAX: f64 = 0.95;
+/// Largest factor for correlation beyond that.
+const PERSISTENCE_MAX: f64 = 2.5;
 /// Huber's constant, in robust deviations.
 pub(crate) const HUBER: f64 = 2.5;
 /// Samples of a node without which its own level is not believed.
@@ -85,6 +87,8 @@ pub(crate) struct LoadModel {
     pub common: Expected,
     /// Autocorrelation that quasi-differences remove.
     pub correlation: f64,
+    /// Variance that correlation beyond what is removed adds, as a factor.
+    pub persistence: f64,
     /// Robust deviation of the quasi-differenced noise, per node.
     pub noise: Vec<f64>,
     /// Standard error of the common load slope.
@@ -113,12 +117,13 @@ impl LoadModel {
             return None;
         }
         let all: Vec<_> = series.iter().flatten().collect();
-        let (slope, slope_error, correlation) = common_slope(&all, with_load, level / load.max(1e-9));
+        let (slope, slope_error, raw) = common_slope(&all, with_load, level / load.max(1e-9));
         let intercept = level - slope * load;
         let mut model = Self {
             expected: Vec::new(),
             common: Expected { intercept, slope },
-            correlation,
+            correlation: raw.min(CORRELATION_MAX),
+            persistence: ((1.0 - CORRELATION_MAX) / (1.0 - raw)).clamp(1.0, PERSISTENCE_MAX),
             noise: Vec::new(),
             slope_error,
             mean_load: series.iter().map(|s| s.as_ref().map_or(load, |s| s.load)).collect(),
@@ -173,7 +178,7 @@ fn common_slope(series: &[&Centred], with_load: bool, steepest: f64) -> (f64, f6
     let mut correlation = 0.0;
     for _ in 0..3 {
         if with_load {
-            (slope, error) = robust_slope(series, correlation, steepest);
+            (slope, error) = robust_slope(series, f64::min(correlation, CORRELATION_MAX), steepest);
         }
         correlation = autocorrelation(series, slope);
     }
@@ -219,7 +224,7 @@ fn autocorrelation(series: &[&Centred], slope: f64) -> f64 {
     }
     let raw = lagged / f64::max(square, 1e-300);
     let length = f64::max(n / series.len().max(1) as f64, 4.0);
-    (raw + (1.0 + 3.0 * raw.max(0.0)) / length).clamp(0.0, CORRELATION_MAX)
+    (raw + (1.0 + 3.0 * raw.max(0.0)) / length).clamp(0.0, 0.99)
 }
 
 /// Quasi-differences of consecutive reported values.

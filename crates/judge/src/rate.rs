@@ -31,6 +31,18 @@ pub(crate) struct Pair {
     pub baseline_exposure: f64,
 }
 
+impl Pair {
+    /// Both sides exchanged, for what must not fall.
+    pub(crate) fn swapped(self) -> Self {
+        Self {
+            canary_events: self.baseline_events,
+            canary_exposure: self.baseline_exposure,
+            baseline_events: self.canary_events,
+            baseline_exposure: self.canary_exposure,
+        }
+    }
+}
+
 /// Which side of the boundary the alternative lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {

@@ -12,7 +12,7 @@ use crate::sample::Tick;
 /// Share of `alpha` that the warm-up's tests get.
 const EARLY_WEIGHT: f64 = 0.1;
 /// Part of `beta` that a metric's test for a pass spends; the rest covers estimated variances.
-const WITHIN_RESERVE: f64 = 0.6;
+const WITHIN_RESERVE: f64 = 0.5;
 /// Lean towards a pass (e-value of 1.5) without which a watched event metric is not settled at the end.
 const EVENT_LEAN: f64 = 0.4055;
 /// Ticks of silence after which a canary node counts as lost.
