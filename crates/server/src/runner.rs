@@ -124,6 +124,10 @@ async fn run(app: &Arc<App>, ticket: Ticket) -> Result<()> {
         error = keep_lease(app, &row, &stop) => Err(error),
     };
     let ended = finish(app, &row, result).await;
+    // Its checkout goes in the background; what is left of the folder goes now.
+    if let Err(error) = tokio::fs::remove_dir_all(builds_dir(app, &row)).await {
+        tracing::debug!(job = row.id, %error, "workspace not removed");
+    }
     app.holders.release(ticket.job, state.fence);
     ended
 }
@@ -169,6 +173,10 @@ async fn finish(app: &Arc<App>, row: &rows::Job, result: Result<JobReport>) -> R
     pipeline::apply(app, row.pipeline_id, Event::Finished { job: JobId(row.id), fence, outcome }).await
 }
 
+fn builds_dir(app: &App, row: &rows::Job) -> std::path::PathBuf {
+    app.settings.builds().join(format!("job-{}-{}", row.id, row.fence))
+}
+
 fn outcome(outcome: serin_runner::Outcome) -> Outcome {
     match outcome {
         serin_runner::Outcome::Success => Outcome::Success,
@@ -209,16 +217,25 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
             commit: CommitId(pipeline.commit_id.clone()),
             ref_name: pipeline.ref_name.clone(),
         },
-        builds_dir: app.settings.builds().join(format!("job-{}-{}", row.id, row.fence)),
+        builds_dir: builds_dir(app, row),
         afterwards: Afterwards::Remove,
         variables,
         script: *script,
         timeout_ms: plan.timeout_ms.unwrap_or(JOB_TIMEOUT_MS_DEFAULT),
         dependencies: dependencies(app, &sources),
-        caches_dir: Some(app.settings.data.join("caches").join(project.id.to_string())),
+        caches_dir: Some(caches_dir(app, &project, &pipeline).await?),
         guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] },
         host: HostEnvironment::of_this_process(),
     })
+}
+
+/// Protected branches have caches of their own, so that nobody else's job can put something into theirs.
+async fn caches_dir(app: &App, project: &projects::Project, pipeline: &rows::Pipeline) -> Result<std::path::PathBuf> {
+    let protected = projects::protected_branch_list(&mut *app.store.read().await?, project.id).await?;
+    let trusted = pipeline.source != "merge_request_event"
+        && protected.iter().any(|branch| branch.name == pipeline.ref_name);
+    let kind = if trusted { "protected" } else { "open" };
+    Ok(app.settings.data.join("caches").join(format!("{}-{kind}", project.id)))
 }
 
 /// The jobs whose artifacts and variables a job gets (GitLab: `needs`, `dependencies`, else all earlier stages).

@@ -218,8 +218,8 @@ pub async fn pipeline_set_status(
 /// Makes a job.
 pub async fn job_create(db: &mut Connection, job: &Job) -> Result<i64> {
     sqlx::query_scalar(
-        "insert into job (pipeline_id, project_id, position, name, stage, status, plan)
-         values ($1, $2, $3, $4, $5, $6, $7) returning id",
+        "insert into job (pipeline_id, project_id, position, name, stage, status, plan, allowed_to_fail)
+         values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
     )
     .bind(job.pipeline_id)
     .bind(job.project_id)
@@ -228,6 +228,7 @@ pub async fn job_create(db: &mut Connection, job: &Job) -> Result<i64> {
     .bind(job.stage)
     .bind(&job.status)
     .bind(&job.plan)
+    .bind(job.allowed_to_fail)
     .fetch_one(db)
     .await
 }

@@ -6,7 +6,7 @@ use serin_engine::Event;
 use serin_lang::{Answer, Answers, Color, Compilation, Context, PipelineSource, Request, SettingVariable, SourceFile};
 use serin_model::limit::CONFIG_BYTES_MAX;
 use serin_model::plan::{AutoCancel, Plan, Variable};
-use serin_model::{CommitId, Status};
+use serin_model::{CommitId, JobId, Status};
 use serin_store::account;
 use serin_store::merge_request::MergeRequest;
 use serin_store::pipeline::{self as rows, Pipeline};
@@ -346,7 +346,7 @@ fn new_job(pipeline_id: i64, job: &serin_model::plan::Job) -> rows::Job {
         failure: None,
         failure_note: None,
         exit_code: None,
-        allowed_to_fail: false,
+        allowed_to_fail: serin_engine::Job::new(JobId(0), job, serin_engine::Spec::from(job)).allowed_to_fail,
         scheduled_at: None,
         enqueued_at: None,
         started_at: None,
