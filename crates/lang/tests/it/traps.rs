@@ -124,7 +124,7 @@ fn encodings() {
     refused("job:\n\tscript: echo\n", "a tab cannot indent");
     refused("", "the file is empty");
     refused("- a\n- b\n", "must hold a mapping");
-    refused(vec![b'a'; 3 << 20], "more than 2097152");
+    refused(vec![b'a'; 40 << 20], "more than 2097152");
     for text in ["\u{feff}job: {script: echo}\n", "job:\r\n  script:\r\n    - echo\r\n"] {
         let done = run(text, |_| Answer::Missing(String::new()));
         let plan = done.plan.unwrap_or_else(|| panic!("{:?}", done.diagnostics));
