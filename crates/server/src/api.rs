@@ -78,7 +78,7 @@ fn version_4() -> Router<Arc<App>> {
         .route("/projects/{project}/environments/{name}/nodes/{node}/logs", get(environments::logs))
 }
 
-async fn version() -> Json<serde_json::Value> {
+async fn version(Caller(_): Caller) -> Json<serde_json::Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION"), "revision": "serin" }))
 }
 

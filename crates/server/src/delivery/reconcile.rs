@@ -226,12 +226,7 @@ impl Reconciler {
 
     /// Gives the gateway the machine's routes, and tells the machine when they are in force.
     async fn route(&mut self, machine: &Rollout, nodes: &[Observation]) -> Result<()> {
-        let part = EnvironmentRoutes {
-            key: state::key(&self.environment),
-            listen: self.environment.listen.clone(),
-            nodes: node_routes(machine, nodes),
-            show_node: false,
-        };
+        let part = part(&self.environment, machine, nodes);
         if self.applied.as_ref() != Some(&part) {
             let listen = self.app.delivery.routes.apply(&self.app, part.clone()).await?;
             self.applied = Some(part);
@@ -318,6 +313,16 @@ fn is_due(desired: &DesiredNode, seen: Option<&Observation>) -> bool {
         (Some(_), Some(seen)) => {
             seen.generation < desired.generation || matches!(seen.state, NodeState::Lost | NodeState::Stopped)
         }
+    }
+}
+
+/// An environment's part of the gateway's table.
+pub(super) fn part(environment: &Environment, machine: &Rollout, nodes: &[Observation]) -> EnvironmentRoutes {
+    EnvironmentRoutes {
+        key: state::key(environment),
+        listen: environment.listen.clone(),
+        nodes: node_routes(machine, nodes),
+        show_node: false,
     }
 }
 

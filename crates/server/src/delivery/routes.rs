@@ -8,6 +8,7 @@ use serin_gateway::{Client, EnvironmentRoutes, GatewayCommand, Routes, Stats};
 use serin_store::delivery as rows;
 use tokio::sync::Mutex;
 
+use super::{reconcile, state};
 use crate::App;
 use crate::error::{Error, Result};
 
@@ -21,6 +22,7 @@ pub struct Gateway {
 #[derive(Default)]
 struct Table {
     client: Option<Client>,
+    is_whole: bool,
     parts: BTreeMap<String, EnvironmentRoutes>,
 }
 
@@ -33,6 +35,10 @@ impl Gateway {
     /// table is in force.
     pub(super) async fn apply(&self, app: &App, part: EnvironmentRoutes) -> Result<Option<SocketAddr>> {
         let mut table = self.table.lock().await;
+        if !table.is_whole {
+            table.parts = known_parts(app).await?;
+            table.is_whole = true;
+        }
         let key = part.key.clone();
         table.parts.insert(key.clone(), part);
         let environments = table.parts.values().cloned().collect();
@@ -78,4 +84,17 @@ impl Gateway {
         table.client = Some(client.clone());
         Ok(client)
     }
+}
+
+/// What every environment had when the server ended: the first table after a start takes no listener away.
+async fn known_parts(app: &App) -> Result<BTreeMap<String, EnvironmentRoutes>> {
+    let mut parts = BTreeMap::new();
+    for environment in rows::environment_list(&mut *app.store.read().await?, None).await? {
+        let row = rows::rollout_current(&mut *app.store.read().await?, environment.id).await?;
+        let Some(row) = row else { continue };
+        let nodes = app.delivery.platform.observe(&state::key(&environment)).await?;
+        let part = reconcile::part(&environment, &state::decode(&row)?, &nodes);
+        parts.insert(part.key.clone(), part);
+    }
+    Ok(parts)
 }
