@@ -5,6 +5,7 @@ const HEIGHT = 120;
 const EDGE = { left: 4, right: 4, top: 8, bottom: 16 };
 const TICKS_MAX = 1200;
 const PERIOD_MS = 1000;
+const BREAK_MS = 15_000;
 const ORDER = ["http_errors", "latency_ms", "log_error", "log_warn", "mem_bytes", "cpu_pct", "requests"];
 const NS = "http://www.w3.org/2000/svg";
 
@@ -103,7 +104,7 @@ class Figure {
     this.to = Math.max(ticks.at(-1).at, this.from + 1000);
     const most = Math.max(...values);
     const least = Math.min(...values, this.metric === "mem_bytes" ? Infinity : 0);
-    const room = (most - least) * 0.08 || Math.abs(most) * 0.1 || 1;
+    const room = Math.max((most - least) * 0.08, Math.abs(most) * 0.02) || 1;
     this.low = Math.max(0, least - room);
     this.high = most + room;
     this.paint(marks.filter((mark) => mark.at > this.from && mark.at < this.to));
@@ -141,12 +142,14 @@ class Figure {
   }
 
   path(field) {
-    let pen = "M";
     let path = "";
+    let last = -Infinity;
     for (const point of this.points) {
-      if (point[field] === null) { pen = "M"; continue; }
+      if (point[field] === null) continue;
+      // A node under little traffic has ticks without a request: the line goes on over them.
+      const pen = point.at - last > BREAK_MS ? "M" : "L";
       path += `${pen}${this.x(point.at).toFixed(1)} ${this.y(point[field]).toFixed(1)}`;
-      pen = "L";
+      last = point.at;
     }
     return path;
   }

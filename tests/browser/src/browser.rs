@@ -68,9 +68,9 @@ impl Browser {
             format!("--user-data-dir={folder}"),
         ];
         let mut capabilities = Capabilities::new();
-        capabilities.set("browserName", json!("chrome"));
-        capabilities.set("goog:chromeOptions", json!({ "args": arguments }));
-        capabilities.set("goog:loggingPrefs", json!({ "browser": "ALL" }));
+        capabilities.set("browserName", json!("chrome"))?;
+        capabilities.set("goog:chromeOptions", json!({ "args": arguments }))?;
+        capabilities.set("goog:loggingPrefs", json!({ "browser": "ALL" }))?;
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await?;
         let browser = Self { driver, _chromedriver: chromedriver, _profile: profile };
         browser.width(WIDTHS[0]).await?;
@@ -91,7 +91,7 @@ impl Browser {
     }
 
     async fn tools(&self, command: &str, parameters: Value) -> Result<Value> {
-        self.send("goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+        self.send("/goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
 
     /// Makes the window that wide.
@@ -180,7 +180,8 @@ impl Browser {
     pub async fn shoot(&self, name: &str) -> Result<()> {
         for width in WIDTHS {
             self.width(width).await?;
-            let wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
+            let wide =
+                self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
             let picture = json!({ "format": "png", "captureBeyondViewport": true });
             let answer = self.tools("Page.captureScreenshot", picture).await?;
             let data = answer["data"].as_str().context("no picture")?;
@@ -198,7 +199,7 @@ impl Browser {
     /// # Errors
     /// Where it does.
     pub async fn console_is_clean(&self, expected: &[&str]) -> Result<()> {
-        let said = self.send("se/log", json!({ "type": "browser" })).await?;
+        let said = self.send("/se/log", json!({ "type": "browser" })).await?;
         let lines = said.as_array().cloned().unwrap_or_default();
         let message = |line: &Value| line["message"].as_str().unwrap_or_default().to_owned();
         let odd: Vec<String> =

@@ -50,7 +50,7 @@ canary:
   rules: [{ if: $CI_COMMIT_BRANCH == 'develop' }]
 ";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_is_watched_and_aborted() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;

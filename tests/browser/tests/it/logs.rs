@@ -8,7 +8,7 @@ use crate::{logged_in, project};
 /// Lines that the job prints.
 const LINES: usize = 120_000;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_log_stays_quick() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
@@ -26,7 +26,11 @@ async fn a_long_log_stays_quick() -> Result<()> {
     browser.until("return document.querySelectorAll('.line').length > 10").await?;
     browser.sees("red and <script>alert(1)</script>").await?;
     browser.until("return document.querySelector('.line .f1')?.textContent === 'red'").await?;
-    browser.until("return !document.body.innerText.includes('ten percent') && document.body.innerText.includes('all done')").await?;
+    browser
+        .until(
+            "return !document.body.innerText.includes('ten percent') && document.body.innerText.includes('all done')",
+        )
+        .await?;
     assert!(started.elapsed() < Duration::from_secs(10), "first lines took {:?}", started.elapsed());
     browser.shoot("job").await?;
 
@@ -63,11 +67,12 @@ const FRAMES: &str = "
         requestAnimationFrame(step);
     });";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_log_is_followed() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
-    let wait = "build:\n  script:\n    - seq 1 500\n    - until test -e \"$GATE\"; do sleep 0.05; done\n    - echo opened\n";
+    let wait =
+        "build:\n  script:\n    - seq 1 500\n    - until test -e \"$GATE\"; do sleep 0.05; done\n    - echo opened\n";
     let gate = tempfile::tempdir()?;
     let gate_file = gate.path().join("open");
     let file = format!("variables: {{ GATE: {} }}\n{wait}", json!(gate_file));

@@ -6,8 +6,8 @@ mod logs;
 mod merge_requests;
 
 use anyhow::Result;
-use serin_browser::{Browser, Server, WorkTree};
 use serde_json::json;
+use serin_browser::{Browser, Server, WorkTree};
 
 /// A server, and a browser in which the administrator is logged in.
 async fn logged_in() -> Result<(Server, Browser)> {

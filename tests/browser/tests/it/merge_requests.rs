@@ -25,7 +25,7 @@ publish:
   script: [echo published]
 ";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_a_push_to_the_merge() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
@@ -42,7 +42,9 @@ async fn from_a_push_to_the_merge() -> Result<()> {
     tree.commit("Say it better & <b>bolder</b>").await?;
     tree.git(&["push", "--quiet", "-o", "merge_request.create", "origin", "better"]).await?;
     // The page that is open hears of it.
-    browser.until("return [...document.querySelectorAll('.row-title')].some((e) => e.textContent.includes('bolder'))").await?;
+    browser
+        .until("return [...document.querySelectorAll('.row-title')].some((e) => e.textContent.includes('bolder'))")
+        .await?;
     browser.shoot("project").await?;
 
     browser.open(&format!("{}/shop/-/merge_requests", server.url)).await?;
@@ -66,7 +68,7 @@ async fn from_a_push_to_the_merge() -> Result<()> {
     browser.quit().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipeline_lives_and_a_person_starts_a_job() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
@@ -85,7 +87,7 @@ async fn a_pipeline_lives_and_a_person_starts_a_job() -> Result<()> {
     browser.quit().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_file_is_drawn() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
@@ -99,7 +101,7 @@ async fn a_broken_file_is_drawn() -> Result<()> {
     browser.quit().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_push_makes_its_pipeline() -> Result<()> {
     let (server, browser) = logged_in().await?;
     let tree = project(&server, "shop").await?;
