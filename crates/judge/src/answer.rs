@@ -67,6 +67,9 @@ pub enum State {
 pub enum Unit {
     /// Canary divided by what the baseline lets one expect; 1 is no change.
     Ratio,
+    /// Share of requests slower than the old version's quantile moved by `ok`, divided by the old version's share above
+    /// that quantile; above 1 the quantile has grown by more than `ok`. `bad` is judged on another share and infinite.
+    SlowShare,
     /// Growth in parts of the level per minute, baseline subtracted; 0 is no change.
     PerMinute,
 }

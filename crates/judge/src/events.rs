@@ -169,7 +169,6 @@ pub(crate) struct Events {
     /// From the first tick on; start-up makes events more, not fewer.
     whole: RateRatio,
     whole_looks: f64,
-    events: u64,
 }
 
 type Buckets = Vec<f64>;
@@ -230,7 +229,6 @@ impl Events {
             early: RateRatio::new(),
             whole: RateRatio::new(),
             whole_looks: 0.0,
-            events: 0,
         }
     }
 
@@ -325,7 +323,6 @@ impl Events {
             if self.cut.is_some() {
                 self.main_within.add(pair(within), offset);
             }
-            self.events += worse as u64;
         }
         let old: Vec<_> = cells.iter().enumerate().map(|(i, c)| if i < canaries { (0.0, 0.0) } else { *c }).collect();
         if self.now.push(&old) {
@@ -549,26 +546,30 @@ impl Events {
         }
     }
 
-    /// Share of the canary's exposure so far that came with data is judged by the caller; this reports the figures.
+    /// Figures; of the warm-up as long as there are no others.
     pub(crate) fn report(&self, evidence: Evidence, log_alpha: f64) -> MetricReport {
-        let interval = self.main.interval(self.spread, self.dispersion, log_alpha);
+        let counts = if self.main.total.canary_exposure > 0.0 { &self.main } else { &self.early };
+        let interval = counts.interval(self.spread, self.dispersion, log_alpha);
         let (low, centre, high) = interval.unwrap_or((f64::NEG_INFINITY, 0.0, f64::INFINITY));
         let down = self.direction == Direction::Down;
         let (low, centre, high) = if down { (-high, -centre, -low) } else { (low, centre, high) };
-        let state = if self.main.total.canary_exposure <= 0.0 { State::Waiting } else { State::Open };
+        let (unit, ok, bad) = match self.cut {
+            Some(_) => (Unit::SlowShare, 1.0, f64::INFINITY),
+            None => (Unit::Ratio, 1.0 + self.ok.rel, 1.0 + self.bad.rel),
+        };
         MetricReport {
             name: self.name.clone(),
-            unit: Unit::Ratio,
+            unit,
             estimate: centre.exp(),
-            error: self.spread.hypot(self.main.count_variance(0.0, self.dispersion).sqrt()),
+            error: self.spread.hypot(counts.count_variance(0.0, self.dispersion).sqrt()),
             low: low.exp(),
             high: high.exp(),
-            ok: 1.0 + self.ok.rel,
-            bad: 1.0 + self.bad.rel,
+            ok,
+            bad,
             evidence: evidence.worse,
             evidence_within: evidence.within,
-            samples: self.events,
-            state,
+            samples: counts.total.canary_events as u64,
+            state: if counts.total.canary_exposure > 0.0 { State::Open } else { State::Waiting },
         }
     }
 }

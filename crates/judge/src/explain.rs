@@ -77,6 +77,19 @@ impl Words {
                 percent(m.ok - 1.0),
                 m.samples
             ),
+            (Language::English, Unit::SlowShare) => format!(
+                "{name} on the canary has grown by more than tolerated: requests beyond that are {} as frequent as \
+                 the old version lets one expect ({}, {} such requests); {chance}",
+                times(m.estimate),
+                self.interval(m),
+                m.samples
+            ),
+            (Language::Chinese, Unit::SlowShare) => format!(
+                "灰度节点的{name}增长超过容许范围：超出该界限的请求是按旧版本应有数量的 {}（{}，此类请求 {} 个）；{chance}",
+                times(m.estimate),
+                self.interval(m),
+                m.samples
+            ),
             (Language::English, Unit::PerMinute) => format!(
                 "{name} on the canary grows by {} a minute more than on the others ({}, {} allowed, {} samples); {chance}",
                 percent(m.estimate),
@@ -97,7 +110,7 @@ impl Words {
     fn interval(&self, m: &MetricReport) -> String {
         let show = |v: f64| match (v.is_finite(), m.unit) {
             (false, _) => "?".to_owned(),
-            (true, Unit::Ratio) => times(v),
+            (true, Unit::Ratio | Unit::SlowShare) => times(v),
             (true, Unit::PerMinute) => percent(v),
         };
         match self.language {
@@ -123,6 +136,7 @@ impl Words {
     fn within(&self, m: &MetricReport) -> String {
         let size = match m.unit {
             Unit::Ratio => times(m.estimate),
+            Unit::SlowShare => format!("{}{}", times(m.estimate), self.pick(" of its slow requests", "（慢请求）")),
             Unit::PerMinute => format!("{}{}", percent(m.estimate), self.pick(" a minute", "／分钟")),
         };
         format!("{} {size}", self.name(&m.name))

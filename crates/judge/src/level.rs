@@ -295,12 +295,7 @@ impl Level {
         self.evidence = Evidence { worse, within, lean: mixture };
     }
 
-    /// Index of its metric.
-    pub(crate) fn metric(&self) -> usize {
-        self.metric
-    }
-
-    /// Whether it was never above zero on any node: nothing happens, on both sides.
+    /// Whether it was never above zero on any node: nothing happens on both sides, or nothing is collected.
     pub(crate) fn idle(&self) -> bool {
         !self.active
     }

@@ -207,20 +207,19 @@ impl Judge {
         open
     }
 
-    /// Whether a test's metric stands still at zero everywhere, or is watched and collected from no node.
+    /// Whether a test's metric is a watched level that stands at zero everywhere or that no node ever reported.
     fn nothing_to_judge(&self, test: &str) -> bool {
         let base = test.split(':').next().unwrap_or(test);
-        let idle = |l: &Level| l.name == base && l.idle() && self.config.metrics[l.metric()].role == Role::Watched;
-        let uncollected = self.config.metrics.iter().zip(&self.collected);
-        self.levels.iter().any(idle)
-            || uncollected.into_iter().any(|(m, c)| m.name == base && m.role == Role::Watched && !c)
+        let nothing = |l: &Level| l.name == base && l.role == Role::Watched && l.idle();
+        self.levels.iter().any(nothing)
     }
 
     fn reports(&self, warming: bool) -> Vec<MetricReport> {
         let (log_alpha, log_beta) = (-self.config.alpha.ln(), -(self.config.beta * WITHIN_RESERVE).ln());
         let mut reports = Vec::new();
         for e in &self.events {
-            let evidence = if warming { Evidence::default() } else { e.evidence() };
+            let early = || Evidence { worse: e.early_evidence(), ..Evidence::default() };
+            let evidence = if warming && e.judged_early() { early() } else { e.evidence() };
             reports.push(e.report(evidence, log_alpha));
         }
         for level in &self.levels {
