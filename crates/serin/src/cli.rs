@@ -20,8 +20,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  serin demo\n  serin demo --exit\n  serin demo --exit --crash --format json")]
     Demo(Demo),
     /// The server: Git over HTTP, pages, API, embedded runner, nodes.
-    #[command(after_help = "Examples:\n  serin serve --data /var/lib/serin\n  serin serve --listen 0.0.0.0:8080 --url https://serin.example\n\n\
-        Settings come from flags, then environment variables, then serin.toml in the data folder.")]
+    #[command(
+        after_help = "Examples:\n  serin serve --data /var/lib/serin\n  serin serve --listen 0.0.0.0:8080 --url https://serin.example\n\n\
+        Settings come from flags, then environment variables, then serin.toml in the data folder."
+    )]
     Serve(Serve),
     /// The traffic gateway as a process of its own; the server starts it by itself.
     #[command(after_help = "Example:\n  serin gateway --dir /var/lib/serin/gateway")]

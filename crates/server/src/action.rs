@@ -110,7 +110,9 @@ async fn claim_and_run(app: &Arc<App>, ticket: Ticket) -> Result<()> {
             (outcome, Some(error.to_string()))
         }
     };
-    let last = note.as_ref().map_or_else(|| "\x1b[32;1mDone\x1b[0m".to_owned(), |note| format!("\x1b[31;1mERROR: {note}\x1b[0m"));
+    let last = note
+        .as_ref()
+        .map_or_else(|| "\x1b[32;1mDone\x1b[0m".to_owned(), |note| format!("\x1b[31;1mERROR: {note}\x1b[0m"));
     running.say(&last).await?;
     finish(app, ticket, &running.job, (outcome, note.as_deref())).await
 }

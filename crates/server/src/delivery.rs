@@ -153,7 +153,11 @@ pub async fn target_variables(app: &App, pipeline: &Pipeline) -> Result<Vec<seri
 }
 
 /// The release of a digest, with the service that it was packaged with.
-async fn release(app: &App, project_id: i64, digest: &Digest) -> Result<(pipelines::Release, serin_model::service::Service)> {
+async fn release(
+    app: &App,
+    project_id: i64,
+    digest: &Digest,
+) -> Result<(pipelines::Release, serin_model::service::Service)> {
     let found = pipelines::release_of_digest(&mut *app.store.read().await?, project_id, &digest.0).await?;
     let release = found.ok_or_else(|| Error::new(Kind::Internal, format!("release {digest} is not known")))?;
     let service = crate::pipeline::record::decode(&release.service)?;

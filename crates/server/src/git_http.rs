@@ -72,9 +72,9 @@ pub async fn serve(
 }
 
 async fn advertise(app: &App, project: &Project, service: Option<&str>, protocol: Option<&str>) -> Result<Response> {
-    let service = service.and_then(Service::parse).ok_or_else(|| {
-        Error::invalid("only Git's smart protocol is served").hint("use git 2.0 or later")
-    })?;
+    let service = service
+        .and_then(Service::parse)
+        .ok_or_else(|| Error::invalid("only Git's smart protocol is served").hint("use git 2.0 or later"))?;
     let body = app.repository(project.id)?.git.advertise(service, protocol).await?;
     Ok(answer(&format!("application/x-{}-advertisement", service.name()), Body::from(body)))
 }

@@ -490,8 +490,11 @@ async fn change_list(repository: &ProjectRepository, (master, verified): (&str, 
     let base = branch_commit(repository, master).await?;
     let commits = repository.git.log(Some(&base), &CommitId(verified.to_owned()), RELEASE_CHANGES_MAX).await?;
     let mut lines = vec!["Changes since the last release:".to_owned(), String::new()];
-    lines.extend(commits.iter().filter(|commit| commit.parents.len() < 2).map(|commit| {
-        format!("- {} ({}, {})", commit.title, commit.id.short(), commit.author.name)
-    }));
+    lines.extend(
+        commits
+            .iter()
+            .filter(|commit| commit.parents.len() < 2)
+            .map(|commit| format!("- {} ({}, {})", commit.title, commit.id.short(), commit.author.name)),
+    );
     Ok(lines.join("\n"))
 }

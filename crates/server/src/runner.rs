@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
-use crate::pipeline::{self, predefined, record};
+use crate::pipeline::{self, create, predefined, record};
 use crate::queue::Ticket;
 
 /// Milliseconds that a holder may be silent.
@@ -195,14 +195,7 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         project.zip(pipeline).ok_or_else(|| Error::not_found(format!("pipeline of job {}", row.id)))?;
     let plan: plan::Job = record::decode(&row.plan)?;
     let sources = artifact_sources(&plan, row, &jobs);
-    let mut variables: Vec<Variable> = record::decode(&pipeline.variables)?;
-    variables.extend(predefined::job_variables(app, &project, &pipeline, row));
-    for job in &sources {
-        let handed_on: Vec<(String, String)> = serde_json::from_str(&job.dotenv)?;
-        variables.extend(handed_on.into_iter().map(|(key, value)| Variable::plain(key, value)));
-    }
-    variables.extend(plan.variables.iter().cloned());
-    variables.extend(crate::delivery::target_variables(app, &pipeline).await?);
+    let variables = variables(app, (&project, &pipeline, row), (&plan, &sources)).await?;
     let Work::Script(script) = plan.work else {
         return Err(Error::invalid(format!("job `{}` has no script", row.name)));
     };
@@ -229,11 +222,32 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
     })
 }
 
+/// Everything that the job's script sees in its environment, before the runner expands it.
+async fn variables(
+    app: &App,
+    (project, pipeline, row): (&projects::Project, &rows::Pipeline, &rows::Job),
+    (plan, sources): (&plan::Job, &[&rows::Job]),
+) -> Result<Vec<Variable>> {
+    let context = create::context_of(app, project, pipeline).await?;
+    let mut late = predefined::job_variables(app, project, pipeline, row);
+    late.extend(crate::delivery::target_variables(app, pipeline).await?);
+    let mut dotenv = Vec::new();
+    for job in sources {
+        let handed_on: Vec<(String, String)> = serde_json::from_str(&job.dotenv)?;
+        dotenv.extend(handed_on.into_iter().map(|(key, value)| Variable::plain(key, value)));
+    }
+    let stages = record::decode(&pipeline.stages)?;
+    let whole = plan::Plan { name: pipeline.name.clone(), stages, ..plan::Plan::default() };
+    serin_lang::variables::of_job(&whole, plan, &context, &late, &dotenv).map_err(|circle| {
+        Error::invalid(format!("variables refer to each other in a circle: {}", circle.0.join(" → ")))
+    })
+}
+
 /// Protected branches have caches of their own, so that nobody else's job can put something into theirs.
 async fn caches_dir(app: &App, project: &projects::Project, pipeline: &rows::Pipeline) -> Result<std::path::PathBuf> {
     let protected = projects::protected_branch_list(&mut *app.store.read().await?, project.id).await?;
-    let trusted = pipeline.source != "merge_request_event"
-        && protected.iter().any(|branch| branch.name == pipeline.ref_name);
+    let trusted =
+        pipeline.source != "merge_request_event" && protected.iter().any(|branch| branch.name == pipeline.ref_name);
     let kind = if trusted { "protected" } else { "open" };
     Ok(app.settings.data.join("caches").join(format!("{}-{kind}", project.id)))
 }

@@ -284,10 +284,7 @@ pub async fn job_get(db: &mut Connection, id: i64) -> Result<Option<Job>> {
 
 /// A pipeline's jobs, in order.
 pub async fn job_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Job>> {
-    sqlx::query_as("select * from job where pipeline_id = $1 order by position")
-        .bind(pipeline_id)
-        .fetch_all(db)
-        .await
+    sqlx::query_as("select * from job where pipeline_id = $1 order by position").bind(pipeline_id).fetch_all(db).await
 }
 
 /// Keeps a release; the tree's first one stays.

@@ -263,13 +263,11 @@ pub async fn notice_create(db: &mut Connection, project_id: i64, notice: &Notice
 
 /// The newest notices of a project.
 pub async fn notice_list(db: &mut Connection, project_id: i64, most: i64) -> Result<Vec<Notice>> {
-    sqlx::query_as(
-        "select id, at, kind, message, link from notice where project_id = $1 order by id desc limit $2",
-    )
-    .bind(project_id)
-    .bind(most)
-    .fetch_all(db)
-    .await
+    sqlx::query_as("select id, at, kind, message, link from notice where project_id = $1 order by id desc limit $2")
+        .bind(project_id)
+        .bind(most)
+        .fetch_all(db)
+        .await
 }
 
 /// Marks a commit (`verified`, `refused`), with the reason.

@@ -69,8 +69,7 @@ fn project_line(project: &rest::Project) -> String {
 async fn merge_request(command: MergeRequest) -> Result<()> {
     match command {
         MergeRequest::Create { source, target, title, of } => {
-            let body =
-                rest::NewMergeRequest { source_branch: source, target_branch: target, title, description: None };
+            let body = rest::NewMergeRequest { source_branch: source, target_branch: target, title, description: None };
             let path = format!("/projects/{}/merge_requests", part(&of.project));
             let made: rest::MergeRequest = client(&of.server).post(&path, &body).await?;
             show(of.server.format, &made, || merge_request_lines(&made))
@@ -140,13 +139,26 @@ async fn pipeline(command: Pipeline) -> Result<()> {
 
 fn pipeline_line(pipeline: &rest::Pipeline) -> String {
     let short = pipeline.sha.get(..8).unwrap_or(&pipeline.sha);
-    format!("#{:<5} {} {:<24} {short}  {}", pipeline.id, status_word(&pipeline.status), pipeline.ref_name, pipeline.source)
+    format!(
+        "#{:<5} {} {:<24} {short}  {}",
+        pipeline.id,
+        status_word(&pipeline.status),
+        pipeline.ref_name,
+        pipeline.source
+    )
 }
 
 fn job_line(job: &rest::Job) -> String {
     let took = job.duration.map(|seconds| format!("{seconds:.1} s")).unwrap_or_default();
     let why = job.failure_message.as_deref().or(job.failure_reason.as_deref()).unwrap_or_default();
-    format!("  {:<6} {} {:<12} {:<24} {took:>8}  {}", job.id, status_word(&job.status), job.stage, job.name, styled(DIM, why))
+    format!(
+        "  {:<6} {} {:<12} {:<24} {took:>8}  {}",
+        job.id,
+        status_word(&job.status),
+        job.stage,
+        job.name,
+        styled(DIM, why)
+    )
 }
 
 fn status_word(status: &str) -> String {
@@ -255,4 +267,3 @@ pub fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     hex.get(..12).unwrap_or(hex)
 }
-

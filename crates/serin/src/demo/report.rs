@@ -86,9 +86,11 @@ impl Report {
         row("push → canary verdict", seconds(self.push_to_verdict_ms));
         row("push → released on every node", seconds(self.push_to_released_ms));
         for traffic in &self.requests {
-            let causes: Vec<String> = traffic.causes.iter().map(|(cause, count)| format!("{count} × {cause}")).collect();
+            let causes: Vec<String> =
+                traffic.causes.iter().map(|(cause, count)| format!("{count} × {cause}")).collect();
             let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
-            let figures = format!("{} sent ({:.0}/s), {} failed{causes}", traffic.sent, traffic.per_second, traffic.failed);
+            let figures =
+                format!("{} sent ({:.0}/s), {} failed{causes}", traffic.sent, traffic.per_second, traffic.failed);
             row(&format!("requests, {}", traffic.chapter), figures);
         }
         row("bad change: first traffic → caught", seconds(self.detection_ms));

@@ -121,7 +121,8 @@ impl<'a> Story<'a> {
         let good = canary.digest;
         let environment = self.environment().await?;
         let released = environment.nodes.iter().all(|node| node.digest.as_deref() == Some(&good));
-        self.report.check("the release carries the very version that was canaried, to every node", released && good != first);
+        self.report
+            .check("the release carries the very version that was canaried, to every node", released && good != first);
         let counts = self.load.as_ref().map(|load| load.counts(Chapter::Good)).unwrap_or_default();
         self.report.check("no request failed because of the good change", counts.failures() == 0 && counts.sent > 0);
         let mark = self.mark(&canary.sha).await?;
@@ -159,11 +160,9 @@ impl<'a> Story<'a> {
         self.report.versions = versions.collect();
         let Some(load) = &self.load else { bail!("no traffic was sent") };
         let mut slow = false;
-        for (chapter, name) in [
-            (Chapter::Before, "version 1"),
-            (Chapter::Good, "good change"),
-            (Chapter::Bad, "bad change"),
-        ] {
+        for (chapter, name) in
+            [(Chapter::Before, "version 1"), (Chapter::Good, "good change"), (Chapter::Bad, "bad change")]
+        {
             let counts = load.counts(chapter);
             let per_second = counts.sent as f64 / counts.seconds.max(0.001);
             slow |= chapter != Chapter::Before && per_second < 100.0;
@@ -230,7 +229,8 @@ impl<'a> Story<'a> {
     async fn wait_for_pipeline(&mut self, pipeline: &rest::Pipeline) -> Result<rest::Pipeline> {
         let begun = Instant::now();
         loop {
-            let now: rest::Pipeline = self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
+            let now: rest::Pipeline =
+                self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
             self.tell_jobs(pipeline.id).await?;
             if let Some(problem) = now.yaml_errors {
                 bail!("pipeline #{} could not be made:\n{problem}", pipeline.id);
@@ -301,11 +301,14 @@ impl<'a> Story<'a> {
                     self.accept(&rollout).await?;
                     continue;
                 }
-                if rollout.phase == "held" || !matches!(rollout.phase.as_str(), "created" | "detaching" | "verifying" | "canary") {
+                if rollout.phase == "held"
+                    || !matches!(rollout.phase.as_str(), "created" | "detaching" | "verifying" | "canary")
+                {
                     return Ok(rollout);
                 }
             }
-            let state: rest::Pipeline = self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
+            let state: rest::Pipeline =
+                self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
             if let Some(problem) = state.yaml_errors {
                 bail!("pipeline #{} could not be made:\n{problem}", pipeline.id);
             }
@@ -405,7 +408,10 @@ impl<'a> Story<'a> {
     /// Merges the release merge request that the passed canary opened.
     async fn merge_release(&mut self) -> Result<()> {
         let request = self.merge_request("develop").await?;
-        self.say(&format!("release merge request !{} {} → {}", request.iid, request.source_branch, request.target_branch));
+        self.say(&format!(
+            "release merge request !{} {} → {}",
+            request.iid, request.source_branch, request.target_branch
+        ));
         for line in request.description.lines().filter(|line| line.starts_with("- ")) {
             self.say(&format!("  {}", styled(DIM, line)));
         }
@@ -442,7 +448,8 @@ impl<'a> Story<'a> {
                 self.tell_jobs(pipeline.id).await?;
                 return Ok(());
             }
-            let state: rest::Pipeline = self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
+            let state: rest::Pipeline =
+                self.client.get(&format!("/projects/{PROJECT}/pipelines/{}", pipeline.id)).await?;
             if let Some(problem) = state.yaml_errors {
                 bail!("pipeline #{} could not be made:\n{problem}", pipeline.id);
             }
@@ -464,7 +471,8 @@ impl<'a> Story<'a> {
         let next = rollout.actions.iter().find(|action| action.action == "release").and_then(|next| next.pool.clone());
         let Some(pool) = next else { return Ok(()) };
         self.say(&format!("a person releases pool {}", styled(BOLD, &pool)));
-        let command = rest::RolloutCommand { action: "release".to_owned(), pool: Some(pool), watch: None, reason: None };
+        let command =
+            rest::RolloutCommand { action: "release".to_owned(), pool: Some(pool), watch: None, reason: None };
         self.act(&command).await
     }
 
@@ -528,4 +536,3 @@ fn now_ms() -> i64 {
 fn millis(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
-

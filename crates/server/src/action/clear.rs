@@ -36,7 +36,8 @@ pub async fn clear(running: &Running, from: &str, into: &str) -> Result<Ending> 
                 }
             }
         };
-        if repository.git.update_ref(&format!("{HEADS}{into}"), &merged, Expected::At(target)).await? == Update::Updated {
+        if repository.git.update_ref(&format!("{HEADS}{into}"), &merged, Expected::At(target)).await? == Update::Updated
+        {
             running.say(&format!("{into} is at {} now, with all of {from}", merged.short())).await?;
             refs::compare(app, project.id, Some(running.pipeline.account_id)).await?;
             return Ok(Ending::Done);
@@ -70,7 +71,8 @@ async fn commit(
 }
 
 async fn conflict(running: &Running, paths: &[String], (from, into): (&str, &str)) -> Result<Ending> {
-    let description = format!("`{from}` does not merge back into `{into}` by itself. In conflict: {}", paths.join(", "));
+    let description =
+        format!("`{from}` does not merge back into `{into}` by itself. In conflict: {}", paths.join(", "));
     let new = NewMergeRequest {
         source_branch: from.to_owned(),
         target_branch: into.to_owned(),

@@ -124,7 +124,9 @@ impl Session {
             self.active = None;
             if matches!(machine.phase, Phase::Over(_)) {
                 self.history.push_back(samples);
-                self.history.truncate_front(HISTORY_TICKS_MAX);
+                while self.history.len() > HISTORY_TICKS_MAX {
+                    self.history.pop_front();
+                }
             } else if machine.phase == Phase::Held {
                 self.history.clear();
             }
@@ -196,18 +198,6 @@ impl Session {
         }
         self.last = totals;
         (samples, chart)
-    }
-}
-
-trait TruncateFront {
-    fn truncate_front(&mut self, most: usize);
-}
-
-impl<T> TruncateFront for VecDeque<T> {
-    fn truncate_front(&mut self, most: usize) {
-        while self.len() > most {
-            self.pop_front();
-        }
     }
 }
 

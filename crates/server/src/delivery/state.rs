@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serin_model::service::{self, Config};
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
-use serin_rollout::{self as rollout, Effect, Event, Ground, Outcome, Phase, Rollout, Settings, Standing, Target, Tone};
+use serin_rollout::{
+    self as rollout, Effect, Event, Ground, Outcome, Phase, Rollout, Settings, Standing, Target, Tone,
+};
 use serin_store::delivery::{self as rows, Environment};
 use serin_store::project::{self as projects, Notice};
 use serin_store::{Tx, pipeline as pipelines};
@@ -104,7 +106,8 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     row.id = take_place(&mut tx, current, &row).await?;
     let target = Target { id: RolloutId(row.id), kind: new.kind, digest: new.digest, settings };
     let mut machine = Rollout::new(target, ground, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
-    let effects = rollout::step(&mut machine, Event::Start, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
+    let effects =
+        rollout::step(&mut machine, Event::Start, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
     keep(&mut tx, &mut row, &machine, &effects).await?;
     tx.commit().await?;
     after(app, &row, &effects);
@@ -303,7 +306,8 @@ fn tone_word(tone: Tone) -> &'static str {
 /// # Errors
 /// Where its tree was not packaged.
 pub async fn packaged(app: &App, pipeline: &pipelines::Pipeline) -> Result<pipelines::Release> {
-    let found = pipelines::release_of_tree(&mut *app.store.read().await?, pipeline.project_id, &pipeline.tree_id).await?;
+    let found =
+        pipelines::release_of_tree(&mut *app.store.read().await?, pipeline.project_id, &pipeline.tree_id).await?;
     found.ok_or_else(|| {
         Error::new(Kind::Conflict, "this pipeline's tree is not packaged")
             .hint("put a job with `serin: { action: package }` before this one")

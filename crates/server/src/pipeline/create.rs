@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serin_engine::Event;
 use serin_lang::{Answer, Answers, Color, Compilation, Context, PipelineSource, Request, SettingVariable, SourceFile};
 use serin_model::limit::CONFIG_BYTES_MAX;
@@ -91,6 +92,48 @@ impl Source {
             Self::Tag(_) => None,
         }
     }
+}
+
+/// What a pipeline's jobs must know of its making when they run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    branch: Option<String>,
+    tag: Option<String>,
+    protected: bool,
+    predefined: Vec<Variable>,
+}
+
+impl Known {
+    fn of(context: &Context) -> Self {
+        Self {
+            branch: context.branch.clone(),
+            tag: context.tag.clone(),
+            protected: context.protected,
+            predefined: context.predefined.clone(),
+        }
+    }
+}
+
+/// The context that a kept pipeline was made with, with the project's settings of now.
+///
+/// # Errors
+/// Where the database fails or the record is damaged.
+pub async fn context_of(app: &App, project: &Project, pipeline: &Pipeline) -> Result<Context> {
+    let known: Known = record::decode(&pipeline.variables)?;
+    let settings = projects::project_variable_list(&mut *app.store.read().await?, project.id).await?;
+    Ok(Context {
+        source: PipelineSource::parse(&pipeline.source).unwrap_or_default(),
+        branch: known.branch,
+        tag: known.tag,
+        default_branch: project.default_branch.clone(),
+        project: project.path.clone(),
+        sha: pipeline.commit_id.clone(),
+        protected: known.protected,
+        predefined: known.predefined,
+        project_variables: settings.into_iter().map(setting).collect(),
+        server_url: app.url().to_owned(),
+        ..Context::default()
+    })
 }
 
 /// Makes the pipeline; `None`: the file wants none, or its cause has made one before.
@@ -256,9 +299,7 @@ async fn other_project(
 fn problem(compilation: &Compilation, entry: &SourceFile) -> Option<String> {
     let wrong = compilation.diagnostics.iter().any(|found| found.severity == serin_lang::Severity::Error);
     match (wrong, &compilation.plan, compilation.not_created) {
-        (true, ..) => {
-            Some(serin_lang::render(&compilation.diagnostics, &compilation.sources, Color::Plain))
-        }
+        (true, ..) => Some(serin_lang::render(&compilation.diagnostics, &compilation.sources, Color::Plain)),
         (false, None, None) => Some(format!("`{}` makes no pipeline", entry.path)),
         _ => None,
     }
@@ -294,7 +335,7 @@ fn row(
         status: if failed { Status::Failed } else { Status::Created }.as_str().to_owned(),
         problem,
         stages: record::encode(&plan.stages)?,
-        variables: record::encode(&context.predefined)?,
+        variables: record::encode(&Known::of(context))?,
         auto_cancel: record::encode::<AutoCancel>(&plan.auto_cancel)?,
         created_at: at,
         started_at: None,
