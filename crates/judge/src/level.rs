@@ -157,8 +157,13 @@ impl Level {
         self.buffer.push(tick);
         let elapsed = row.tick - self.frame.warmup + 1;
         let Some(known) = &self.known else { return };
+        let full = self.buffer.len() >= self.frame.level_block;
+        let eager = known.steady && EAGER_TICKS.contains(&elapsed) && elapsed % 2 == 0;
+        if !full && !eager {
+            return;
+        }
         let block = score(&known.model, self.before.as_ref(), &self.buffer);
-        if self.buffer.len() >= self.frame.level_block {
+        if full {
             self.before = self.buffer.pop();
             self.buffer.clear();
             self.now.push(block);
@@ -166,7 +171,7 @@ impl Level {
             if let (Some(growth), Some(known)) = (&mut self.growth, &self.known) {
                 growth.weigh(&known.model, &self.now, elapsed as f64);
             }
-        } else if known.steady && EAGER_TICKS.contains(&elapsed) && elapsed % 2 == 0 {
+        } else {
             self.weigh(Some(block), elapsed as f64);
         }
     }
