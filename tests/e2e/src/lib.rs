@@ -7,6 +7,7 @@
 pub mod load;
 pub mod process;
 pub mod server;
+pub mod service;
 pub mod tree;
 
 pub use load::Load;

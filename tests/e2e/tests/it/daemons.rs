@@ -39,7 +39,7 @@ async fn until_none_is_left(mark: &str) -> Result<()> {
 async fn nothing_is_left_after_the_job() -> Result<()> {
     let (server, mark) = (Server::start().await?, mark("after"));
     let tree = server.project(PROJECT).await?;
-    let commit = tree.push_pipeline(&pipeline(&mark, "true", "")).await?;
+    let commit = tree.push_pipeline(&pipeline(&mark, "echo over", "")).await?;
     let pipeline = server.finished(PROJECT, &commit).await?;
     assert_eq!(pipeline["status"], "success");
     until_none_is_left(&mark).await

@@ -2,7 +2,10 @@
 
 mod artifacts;
 mod authorization;
+mod canary;
+mod crashes;
 mod daemons;
+mod demo;
 mod hostile;
 mod merge_requests;
 mod pipelines;

@@ -162,7 +162,7 @@ async fn protected_branches_are_kept_before_a_push_is_accepted() -> Result<()> {
     let before = tree.git(&["ls-remote", "origin"]).await?;
 
     tree.write("more.txt", "more\n")?;
-    tree.commit("More").await?;
+    let more = tree.commit("More").await?;
     let said = tree.try_git(&["push", "origin", "HEAD:refs/heads/release"]).await?;
     assert!(!said.good && said.text.contains("protected branch: open a merge request"), "{}", said.text);
     let said = tree.try_git(&["push", "origin", ":refs/heads/release"]).await?;
@@ -174,7 +174,7 @@ async fn protected_branches_are_kept_before_a_push_is_accepted() -> Result<()> {
     assert!(!said.good && said.text.contains("rejected"), "{}", said.text);
     assert_eq!(tree.git(&["ls-remote", "origin"]).await?, before);
     // One refused ref takes the others of the same push with it.
-    let said = tree.try_git(&["push", "origin", "HEAD:refs/heads/fine", "HEAD:refs/heads/release"]).await?;
+    let said = tree.try_git(&["push", "origin", "HEAD:refs/heads/fine", &format!("{more}:refs/heads/release")]).await?;
     assert!(!said.good, "{}", said.text);
     assert_eq!(tree.git(&["ls-remote", "origin"]).await?, before);
     Ok(())

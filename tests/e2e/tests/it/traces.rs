@@ -5,8 +5,9 @@ use reqwest::Method;
 use serin_e2e::{Server, process};
 
 const PROJECT: &str = "loud";
-/// Lines of 100 bytes.
-const LINES: u64 = 2_000_000;
+/// What the job writes, in lines of 99 characters.
+const TRACE_BYTES: u64 = 200_000_000;
+const LINES: u64 = TRACE_BYTES / 99;
 /// What the server may have resident.
 const RESIDENT_BYTES_MAX: u64 = 200 << 20;
 
@@ -14,10 +15,8 @@ const RESIDENT_BYTES_MAX: u64 = 200 << 20;
 async fn a_trace_of_200_megabytes_leaves_the_server_small() -> Result<()> {
     let server = Server::start().await?;
     let tree = server.project(PROJECT).await?;
-    let line = "x".repeat(90);
-    let file = format!(
-        "loud:\n  timeout: 10m\n  script:\n    - yes '{line} 12345678' | head -n {LINES}\n    - echo the very end\n"
-    );
+    let write = format!("head -c {TRACE_BYTES} /dev/zero | tr '\\0' x | fold -w 99");
+    let file = format!("loud:\n  timeout: 10m\n  script:\n    - {write}\n    - echo && echo the very end\n");
     let commit = tree.push_pipeline(&file).await?;
     let pipeline = server.pipeline(PROJECT, &commit).await?;
     let job = server.job(PROJECT, &pipeline, "loud").await?;
@@ -42,7 +41,7 @@ async fn a_trace_of_200_megabytes_leaves_the_server_small() -> Result<()> {
         end.extend_from_slice(&piece);
         end.drain(..end.len().saturating_sub(4096));
     }
-    assert!(bytes > 200_000_000 && newlines > LINES, "{bytes} bytes, {newlines} lines");
+    assert!(bytes > TRACE_BYTES && newlines > LINES, "{bytes} bytes, {newlines} lines");
     let end = String::from_utf8_lossy(&end).into_owned();
     assert!(end.contains("the very end") && end.contains("Job succeeded"), "{end}");
 
