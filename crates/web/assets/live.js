@@ -2,6 +2,7 @@
 import { morph } from "./morph.js";
 
 const GAP_MS = 300;
+const RETRY_MS = 3000;
 const listeners = new Set();
 let source = null;
 let timer = 0;
@@ -24,10 +25,7 @@ export function startLive(done) {
   // A page that nobody sees holds no connection: a browser has few for one site.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) disconnect();
-    else {
-      connect(main.dataset.events);
-      refresh();
-    }
+    else connect(main.dataset.events);
   });
   addEventListener("pagehide", disconnect);
   addEventListener("pageshow", (event) => {
@@ -39,20 +37,18 @@ export function startLive(done) {
 
 function connect(topic) {
   if (source) return;
-  let lost = false;
   source = new EventSource(`/events?${topic}`);
   source.onopen = () => {
     state("on");
-    if (lost) refresh();
-    lost = false;
+    // What changed between the page and the stream, or while the stream was lost.
+    refresh();
   };
   source.onerror = () => {
-    lost = true;
     state("off");
     if (source?.readyState === EventSource.CLOSED) {
       // The server refused: the session is over, or it is restarting.
       disconnect();
-      setTimeout(() => document.hidden || connect(topic), 3000);
+      setTimeout(() => document.hidden || connect(topic), RETRY_MS);
       refresh();
     }
   };

@@ -99,7 +99,10 @@ impl Stream {
     async fn trace(&self) -> Option<watch::Receiver<TraceState>> {
         let id = self.topics.iter().find_map(|topic| if let Change::Job(id) = topic { Some(*id) } else { None })?;
         let row = rows::job_get(&mut *self.app.store.read().await.ok()?, id).await.ok()??;
-        self.app.objects.traces.follow(runner::attempt_key(&row)).await.ok()
+        let mut receiver = self.app.objects.traces.follow(runner::attempt_key(&row)).await.ok()?;
+        // What was printed before is told as well: the page may be older.
+        receiver.mark_changed();
+        Some(receiver)
     }
 }
 

@@ -83,19 +83,21 @@ impl Server {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Waits until the API's answer is as wanted.
+    /// Waits until the API's answer is as wanted; what is not there yet is waited for.
     ///
     /// # Errors
     /// Where that does not happen in time.
     pub async fn wait(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let answer = self.get(path).await?;
-            if wanted(&answer) {
-                return Ok(answer);
+            let answer = self.get(path).await;
+            if let Ok(answer) = &answer
+                && wanted(answer)
+            {
+                return Ok(answer.clone());
             }
             if tokio::time::Instant::now() > until {
-                bail!("{path} stayed {answer}");
+                bail!("{path} stayed {answer:?}");
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

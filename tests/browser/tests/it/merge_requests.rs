@@ -75,6 +75,7 @@ async fn a_pipeline_lives_and_a_person_starts_a_job() -> Result<()> {
     tree.write(".gitlab-ci.yml", PIPELINE)?;
     tree.commit("Start").await?;
     tree.git(&["push", "--quiet", "origin", "main"]).await?;
+    server.wait("/projects/1/pipelines/1", |_| true).await?;
     browser.open(&format!("{}/shop/-/pipelines/1", server.url)).await?;
     browser.run("window.stayed = true").await?;
     browser.until("return document.querySelector('button[value=play]') !== null").await?;
@@ -94,6 +95,7 @@ async fn a_broken_file_is_drawn() -> Result<()> {
     tree.write(".gitlab-ci.yml", "build:\n  scirpt: echo <b>hello</b>\n")?;
     tree.commit("Start").await?;
     tree.git(&["push", "--quiet", "origin", "main"]).await?;
+    server.wait("/projects/1/pipelines/1", |_| true).await?;
     browser.open(&format!("{}/shop/-/pipelines/1", server.url)).await?;
     browser.sees("scirpt: echo <b>hello</b>").await?;
     browser.shoot("pipeline-problem").await?;
