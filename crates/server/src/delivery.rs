@@ -116,7 +116,7 @@ pub async fn pipeline_finished(app: &Arc<App>, pipeline_id: i64) -> Result<()> {
             let reason = format!("pipeline #{pipeline_id} ended before the canary began");
             let event = Event::VerificationFailed { reason };
             // Refused where it has moved on meanwhile.
-            if let Err(error) = state::step(app, row.environment_id, event).await {
+            if let Err(error) = step(app, row.environment_id, event).await {
                 tracing::debug!(rollout = row.id, %error, "verification's failure not taken");
             }
         }

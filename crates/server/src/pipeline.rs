@@ -4,6 +4,7 @@ pub mod create;
 pub mod predefined;
 pub mod record;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -95,13 +96,13 @@ fn is_over(status: Status) -> bool {
 }
 
 async fn load<'a>(app: &App, all: &'a mut HashMap<i64, Held>, pipeline_id: i64) -> Result<&'a mut Held> {
-    if !all.contains_key(&pipeline_id) {
+    if let Entry::Vacant(place) = all.entry(pipeline_id) {
         let mut db = app.store.read().await?;
         let row = rows::pipeline_get(&mut db, pipeline_id).await?;
         let row = row.ok_or_else(|| Error::not_found(format!("pipeline {pipeline_id}")))?;
         let jobs = rows::job_list(&mut db, pipeline_id).await?;
         let state = record::restore(&row, &jobs)?;
-        all.insert(pipeline_id, Held { project_id: row.project_id, state });
+        place.insert(Held { project_id: row.project_id, state });
     }
     all.get_mut(&pipeline_id).ok_or_else(|| Error::not_found(format!("pipeline {pipeline_id}")))
 }

@@ -81,7 +81,10 @@ pub struct Grant {
 
 /// All resource groups, with the pipeline of each job that asked.
 #[derive(Debug, Default)]
-pub struct Resources(Mutex<HashMap<GroupName, (Group, HashMap<JobId, i64>)>>);
+pub struct Resources(Mutex<HashMap<GroupName, Line>>);
+
+/// A group, and the pipeline of each job that asked.
+type Line = (Group, HashMap<JobId, i64>);
 
 impl Resources {
     /// Takes a job into its group; the grant, where it holds the place.
