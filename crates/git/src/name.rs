@@ -95,8 +95,8 @@ pub(crate) fn is_revision(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= REF_NAME_BYTES_MAX
         && !text.starts_with(['-', '.', '/', '^'])
-        && !text.contains("..")
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "{}:?*[\\".contains(c))
+        && !["..", "@{", "^{"].iter().any(|mark| text.contains(mark))
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || ":?*[\\".contains(c))
 }
 
 /// Splits a path inside a tree into its components.
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn revisions_and_paths() {
-        assert!(["main", "HEAD~2", "a^2", "v1.0", "feature/x", "deadbeef"].iter().all(|r| is_revision(r)));
+        assert!(["main", "HEAD~2", "a^2", "v1.0", "feature/x", "{x}", "deadbeef"].iter().all(|r| is_revision(r)));
         for revision in ["", "-x", "--all", "a..b", "a:b", "a@{1}", "a^{/x}", ":/x", "a b", "a\nb", "^a", "/a", "*"] {
             assert!(!is_revision(revision), "{revision}");
         }
