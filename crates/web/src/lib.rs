@@ -27,7 +27,6 @@ use serin_server::App;
 pub use page::page;
 
 /// The routes of the pages, to be merged with those of API and Git.
-#[must_use]
 pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/", any(page))

@@ -41,7 +41,7 @@ async fn a_long_log_stays_quick() -> Result<()> {
     browser.run("location.hash = '#L60000'").await?;
     browser.until("return document.querySelector('.line.at')?.dataset.line === '59999'").await?;
     let frames = browser.run(FRAMES).await?;
-    assert!(frames.as_f64() < Some(200.0), "the slowest of 40 frames took {frames} ms");
+    assert!(frames.as_f64() < Some(150.0), "the median of 40 frames took {frames} ms");
 
     browser.fill("#find", "the very end").await?;
     browser.run("document.querySelector('.log form').requestSubmit()").await?;
@@ -51,18 +51,19 @@ async fn a_long_log_stays_quick() -> Result<()> {
     browser.quit().await
 }
 
-/// Scrolls through the log and gives the slowest frame in milliseconds.
+/// Scrolls through the log and gives the median time of a frame in milliseconds.
 const FRAMES: &str = "
     const view = document.querySelector('.log-view');
     return new Promise((done) => {
-        let worst = 0, last = performance.now(), left = 40;
+        const took = [];
+        let last = performance.now();
         const step = () => {
             const now = performance.now();
-            worst = Math.max(worst, now - last);
+            took.push(now - last);
             last = now;
             view.scrollTop += 3000;
-            left -= 1;
-            if (left > 0) requestAnimationFrame(step); else done(worst);
+            if (took.length < 40) requestAnimationFrame(step);
+            else done(took.sort((one, other) => one - other)[20]);
         };
         requestAnimationFrame(step);
     });";
