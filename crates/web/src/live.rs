@@ -13,6 +13,7 @@ use serin_objects::TraceState;
 use serin_server::hub::Change;
 use serin_server::{App, auth, runner};
 use serin_store::pipeline as rows;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -73,9 +74,11 @@ impl Stream {
     /// Runs until the browser is gone or the server stops.
     async fn run(mut self) {
         let mut trace = self.trace().await;
+        let mut stop = std::pin::pin!(stop_asked());
         loop {
             let event = tokio::select! {
                 () = self.sender.closed() => return,
+                () = &mut stop => return,
                 change = self.changes.recv() => match change {
                     Ok(change) if self.topics.contains(&change) => {
                         if matches!(change, Change::Job(_)) {
@@ -103,6 +106,18 @@ impl Stream {
         // What was printed before is told as well: the page may be older.
         receiver.mark_changed();
         Some(receiver)
+    }
+}
+
+/// Waits until the process is asked to stop: a stream that stayed open would hold a server up that ends in good order.
+async fn stop_asked() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 
