@@ -20,6 +20,9 @@ pub const WIDTHS: [u32; 2] = [1280, 360];
 /// Height of the window, in pixels.
 const HEIGHT: u32 = 900;
 
+/// Starts of the driver.
+const STARTS_MAX: usize = 4;
+
 /// A browser; it ends with this value.
 pub struct Browser {
     /// The session.
@@ -55,7 +58,7 @@ impl Browser {
     /// # Errors
     /// Where one of them does not start.
     pub async fn start() -> Result<Self> {
-        let (chromedriver, port) = chromedriver().await?;
+        let (chromedriver, port) = started().await?;
         let profile = tempfile::tempdir()?;
         let folder = profile.path().display();
         let arguments = [
@@ -206,6 +209,16 @@ impl Browser {
             lines.iter().map(message).filter(|line| !expected.iter().any(|known| line.contains(known))).collect();
         if odd.is_empty() { Ok(()) } else { bail!("the console says:\n{}", odd.join("\n")) }
     }
+}
+
+/// Starts the driver; the port that it finds free may be taken before it listens, and it ends then.
+async fn started() -> Result<(Child, u16)> {
+    for _ in 1..STARTS_MAX {
+        if let Ok(started) = chromedriver().await {
+            return Ok(started);
+        }
+    }
+    chromedriver().await
 }
 
 async fn chromedriver() -> Result<(Child, u16)> {

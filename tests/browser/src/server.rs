@@ -1,6 +1,6 @@
 //! A real `serin serve` on a fresh data folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -18,8 +18,8 @@ pub struct Server {
     pub login: String,
     /// The administrator's token.
     pub token: String,
-    _child: Child,
-    _data: tempfile::TempDir,
+    child: Child,
+    data: tempfile::TempDir,
 }
 
 /// The program under test, built beside the tests.
@@ -34,6 +34,30 @@ pub fn program() -> Result<PathBuf> {
         bail!("`{}` is not there; run `cargo build -p serin` first", program.display());
     }
     Ok(program)
+}
+
+impl Drop for Server {
+    /// Ends the server, and the gateway and nodes that would outlive it.
+    fn drop(&mut self) {
+        let server = self.child.id().map(|id| id.to_string());
+        let ids = server.into_iter().chain(below(self.data.path()));
+        let ids: Vec<String> = ids.collect();
+        // What has ended meanwhile is no failure.
+        let _ = std::process::Command::new("kill").arg("-9").args(ids).stderr(Stdio::null()).status();
+    }
+}
+
+/// Processes that work in a folder or were started with a path below it.
+fn below(folder: &Path) -> Vec<String> {
+    let name = folder.as_os_str().as_encoded_bytes();
+    let mentions = |text: &[u8]| text.windows(name.len()).any(|part| part == name);
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let ours = processes.filter(|entry| {
+        let works = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+        works || std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| mentions(&line))
+    });
+    ours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 impl Server {
@@ -55,7 +79,7 @@ impl Server {
         let line = tokio::time::timeout(PATIENCE, BufReader::new(stdout).lines().next_line()).await??;
         let said: Value = serde_json::from_str(&line.context("the server ended at once")?)?;
         let text = |name: &str| said[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {said}"));
-        Ok(Self { url: text("url")?, login: text("login")?, token: text("token")?, _child: child, _data: data })
+        Ok(Self { url: text("url")?, login: text("login")?, token: text("token")?, child, data })
     }
 
     /// Asks the API.
