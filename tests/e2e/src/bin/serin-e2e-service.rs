@@ -51,7 +51,8 @@ impl Service {
             }
             let (status, body) = self.answer(first.split(' ').nth(1).unwrap_or("/"));
             let length = body.len();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}");
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}");
             (&mut &*stream).write_all(answer.as_bytes())?;
         }
     }

@@ -62,7 +62,8 @@ async fn nothing_outside_the_project_is_packed_or_written() -> Result<()> {
         assert!(host.is_empty() || content != host, "{name} holds a file of the machine");
     }
     let kept = server.data().join("builds");
-    let left: Vec<_> = std::fs::read_dir(&kept).context("no builds")?.flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(&kept).context("no builds")?.flatten().map(|entry| entry.file_name()).collect();
     for name in ["x", "y", "..\\x"] {
         assert!(!left.iter().any(|entry| entry == name), "{left:?}");
     }

@@ -18,7 +18,9 @@ fn routes() -> Vec<(Method, String)> {
         let (path, rest) = piece.split_once('"').unwrap_or((piece, ""));
         let handlers = rest.split(".route(").next().unwrap_or(rest);
         let prefix = if matches!(path, "/healthz" | "/metrics") { "" } else { "/api/v4" };
-        for (name, method) in [("get(", Method::GET), ("post(", Method::POST), ("put(", Method::PUT), ("delete(", Method::DELETE)] {
+        for (name, method) in
+            [("get(", Method::GET), ("post(", Method::POST), ("put(", Method::PUT), ("delete(", Method::DELETE)]
+        {
             let calls = handlers.split(name).next().is_some_and(|before| before.len() < handlers.len());
             if calls {
                 routes.push((method, format!("{prefix}{path}")));
@@ -80,7 +82,9 @@ async fn git_and_pages_ask_who_calls() -> Result<()> {
         let posted = http.post(format!("{}/shop.git/{service}", server.url)).send().await?;
         assert_eq!(posted.status(), StatusCode::UNAUTHORIZED);
     }
-    for path in ["/", "/shop", "/shop/-/pipelines", "/shop/-/merge_requests", "/shop/-/jobs/1", "/shop/-/jobs/1/raw", "/events"] {
+    for path in
+        ["/", "/shop", "/shop/-/pipelines", "/shop/-/merge_requests", "/shop/-/jobs/1", "/shop/-/jobs/1/raw", "/events"]
+    {
         let answer = get(path).await?;
         let status = answer.status();
         assert!(status.is_redirection() || status == StatusCode::UNAUTHORIZED, "{path}: {status}");
@@ -89,7 +93,9 @@ async fn git_and_pages_ask_who_calls() -> Result<()> {
             assert!(to.starts_with("/login"), "{path} leads to {to}");
         }
     }
-    let said = tree.try_git(&["ls-remote", &format!("{}/shop.git", server.url.replace("http://", "http://admin:wrong@"))]).await?;
+    let said = tree
+        .try_git(&["ls-remote", &format!("{}/shop.git", server.url.replace("http://", "http://admin:wrong@"))])
+        .await?;
     assert!(!said.good, "{}", said.text);
     Ok(())
 }

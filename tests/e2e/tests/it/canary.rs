@@ -70,7 +70,10 @@ async fn verdict(server: &Server, commit: &str, old: &str) -> Result<Value> {
             if let Some(accept) = offered(rollout, "accept") {
                 act(server, json!({ "action": "accept", "watch": accept["watch"] })).await?;
             }
-            let over = !matches!(rollout["phase"].as_str(), Some("created" | "detaching" | "verifying" | "canary" | "deciding"));
+            let over = !matches!(
+                rollout["phase"].as_str(),
+                Some("created" | "detaching" | "verifying" | "canary" | "deciding")
+            );
             if over {
                 return Ok(rollout.clone());
             }
@@ -119,7 +122,9 @@ async fn a_good_version_is_released_and_a_bad_one_is_taken_back() -> Result<()> 
     // The very release that was canaried: no node is started twice.
     let all_new = |environment: &Value| {
         let nodes = environment["nodes"].as_array();
-        nodes.is_some_and(|all| all.iter().all(|node| node["digest"] == rollout["digest"] && node["traffic"] == "serving"))
+        nodes.is_some_and(|all| {
+            all.iter().all(|node| node["digest"] == rollout["digest"] && node["traffic"] == "serving")
+        })
     };
     let released = server.wait(PRODUCTION, all_new).await?;
     let counts = load.counts();

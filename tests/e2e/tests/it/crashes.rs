@@ -102,7 +102,8 @@ async fn the_servers_death_right_after_a_push_loses_no_pipeline_and_makes_none_t
     for round in 0..4 {
         tree.write("round", round.to_string())?;
         let commit = tree.commit(&format!("Round {round}")).await?;
-        tree.git(&["push", "--quiet", "-o", "merge_request.create", "origin", &format!("main:refs/heads/b{round}")]).await?;
+        tree.git(&["push", "--quiet", "-o", "merge_request.create", "origin", &format!("main:refs/heads/b{round}")])
+            .await?;
         server.kill().await?;
         server.start_again().await?;
         assert_eq!(server.finished(PROJECT, &commit).await?["status"], "success");
@@ -167,7 +168,8 @@ async fn a_deployment_survives_the_servers_death_and_nodes_and_gateway_never_not
     tree.write(".gitlab-ci.yml", DEPLOYS)?;
     let first = push_version(&tree, "one").await?;
     assert_eq!(server.finished(PROJECT, &first).await?["status"], "success");
-    let (test, users) = (format!("/projects/{PROJECT}/environments/test"), format!("/projects/{PROJECT}/environments/production"));
+    let (test, users) =
+        (format!("/projects/{PROJECT}/environments/test"), format!("/projects/{PROJECT}/environments/production"));
     let mut loads = Vec::new();
     for environment in ["test", "production"] {
         loads.push(Load::start(&service::address(&server, PROJECT, environment).await?, 2));
@@ -175,7 +177,9 @@ async fn a_deployment_survives_the_servers_death_and_nodes_and_gateway_never_not
 
     // Killed between two nodes' replacements.
     let second = push_version(&tree, "two").await?;
-    let half = |environment: &Value| environment["nodes"].as_array().is_some_and(|all| all.iter().any(|node| node["sha"] == second));
+    let half = |environment: &Value| {
+        environment["nodes"].as_array().is_some_and(|all| all.iter().any(|node| node["sha"] == second))
+    };
     server.wait(&test, half).await?;
     server.kill().await?;
     for load in &loads {
@@ -220,7 +224,9 @@ async fn a_version_that_never_gets_healthy_leaves_the_old_one_serving() -> Resul
     let broken = push_version(&tree, "broken").await?;
     let pipeline = server.finished(PROJECT, &broken).await?;
     assert_eq!(pipeline["status"], "failed");
-    server.wait(&format!("/projects/{PROJECT}/environments/test"), |environment| service::runs(environment, &first, 3)).await?;
+    server
+        .wait(&format!("/projects/{PROJECT}/environments/test"), |environment| service::runs(environment, &first, 3))
+        .await?;
     served(&load, 50).await?;
     nobody_failed(&[load]);
     assert!(process::is_alive(server.pid()?));

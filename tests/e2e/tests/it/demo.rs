@@ -17,7 +17,8 @@ async fn told(flags: &[&str]) -> Result<Value> {
 }
 
 fn good_change_spoiled_nothing(report: &Value) {
-    let good = report["requests"].as_array().and_then(|all| all.iter().find(|traffic| traffic["chapter"] == "good change"));
+    let good =
+        report["requests"].as_array().and_then(|all| all.iter().find(|traffic| traffic["chapter"] == "good change"));
     assert_eq!(good.map(|traffic| &traffic["failed"]), Some(&Value::from(0)), "{report}");
     assert!(report["bad_nodes_max"].as_u64().is_some_and(|nodes| nodes <= 2), "{report}");
 }

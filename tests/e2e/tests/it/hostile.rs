@@ -26,7 +26,8 @@ show:
     - printf '%s\n' "$CI_COMMIT_BRANCH" "$CI_COMMIT_TITLE" "$CI_COMMIT_MESSAGE"
 "#;
 
-const MESSAGE: &str = "Title $(touch hurt) `touch hurt` <script>alert(1)</script>\n\nline\r\n\x1b[2Jline 'with' \"quotes\"\n::error\n";
+const MESSAGE: &str =
+    "Title $(touch hurt) `touch hurt` <script>alert(1)</script>\n\nline\r\n\x1b[2Jline 'with' \"quotes\"\n::error\n";
 
 /// Every file below the folder with this name.
 fn find(folder: &Path, name: &str, found: &mut BTreeSet<String>) {
@@ -68,7 +69,17 @@ async fn hostile_branches_and_messages_stay_names() -> Result<()> {
         tree.git(&["checkout", "--quiet", "-b", branch, "main"]).await?;
         tree.write("file.txt", branch)?;
         let commit = tree.commit(MESSAGE).await?;
-        tree.git(&["push", "--quiet", "-o", "merge_request.create", "-o", "merge_request.target=main", "origin", branch]).await?;
+        tree.git(&[
+            "push",
+            "--quiet",
+            "-o",
+            "merge_request.create",
+            "-o",
+            "merge_request.target=main",
+            "origin",
+            branch,
+        ])
+        .await?;
         let pipeline = server.finished(PROJECT, &commit).await?;
         assert_eq!(pipeline["ref"], branch);
         assert_eq!(pipeline["status"], "success", "{branch}");
@@ -83,7 +94,9 @@ async fn hostile_branches_and_messages_stay_names() -> Result<()> {
         assert!(status.is_success() && serde_json::from_str::<Value>(&log).is_ok(), "{status}: {log}");
     }
     let requests = server
-        .wait(&format!("/projects/{PROJECT}/merge_requests"), |all| all.as_array().map(Vec::len) == Some(BRANCHES.len()))
+        .wait(&format!("/projects/{PROJECT}/merge_requests"), |all| {
+            all.as_array().map(Vec::len) == Some(BRANCHES.len())
+        })
         .await?;
     for request in requests.as_array().context("no list")? {
         page(&server, &format!("/{PROJECT}/-/merge_requests/{}", request["iid"])).await?;
@@ -109,7 +122,9 @@ async fn a_branch_that_looks_like_an_option_is_refused_or_harmless() -> Result<(
         assert!(!said.good && said.text.contains("begins with `-`"), "{name}: {}", said.text);
     }
     let commit = |name: &str| format!("/api/v4/projects/{PROJECT}/repository/commits/{name}");
-    for name in ["--upload-pack=touch%20hurt", "%2D%2Dall", "main%0Amain", "main..main", "%40%7Bu%7D", "..%2F..%2Fx", "%00"] {
+    for name in
+        ["--upload-pack=touch%20hurt", "%2D%2Dall", "main%0Amain", "main..main", "%40%7Bu%7D", "..%2F..%2Fx", "%00"]
+    {
         let (status, said) = server.ask(Method::GET, &commit(name), None).await?;
         assert!(status.is_client_error(), "{name}: {status}: {said}");
     }
@@ -149,7 +164,8 @@ async fn names_of_64_kilobytes_are_refused_in_words_or_carried() -> Result<()> {
 
     // A tree with a file name of 64 KB, made by hand: no file system would hold it.
     let blob = tree.git(&["hash-object", "-w", ".gitlab-ci.yml"]).await?;
-    let listing = format!("100644 blob {}\t.gitlab-ci.yml\n100644 blob {}\t{}\n", blob.trim(), blob.trim(), "n".repeat(65_536));
+    let listing =
+        format!("100644 blob {}\t.gitlab-ci.yml\n100644 blob {}\t{}\n", blob.trim(), blob.trim(), "n".repeat(65_536));
     let file = tree.write("../listing.txt", listing)?;
     let made = std::process::Command::new("git")
         .arg("mktree")
@@ -159,7 +175,9 @@ async fn names_of_64_kilobytes_are_refused_in_words_or_carried() -> Result<()> {
     std::fs::remove_file(file)?;
     let id = String::from_utf8(made.stdout)?;
     let commit = tree.git(&["commit-tree", id.trim(), "-p", "HEAD", "-m", "Long name"]).await?;
-    let said = tree.try_git(&["push", "-o", "merge_request.create", "origin", &format!("{}:refs/heads/long", commit.trim())]).await?;
+    let said = tree
+        .try_git(&["push", "-o", "merge_request.create", "origin", &format!("{}:refs/heads/long", commit.trim())])
+        .await?;
     if said.good {
         let pipeline = server.finished(PROJECT, commit.trim()).await?;
         let job = server.job(PROJECT, &pipeline, "job").await?;

@@ -84,7 +84,10 @@ async fn a_pushed_merge_request_is_built_on_its_merged_result_and_merged_when_th
     let request = request_until(&server, "slow", pipeline_is("running")).await?;
     assert_eq!((&request["title"], &request["sha"]), (&json!("Add one"), &json!(head)));
     let pipeline = &request["head_pipeline"];
-    assert_eq!((&pipeline["source"], &pipeline["ref"]), (&json!("merge_request_event"), &json!("refs/merge-requests/1/merge")));
+    assert_eq!(
+        (&pipeline["source"], &pipeline["ref"]),
+        (&json!("merge_request_event"), &json!("refs/merge-requests/1/merge"))
+    );
     let job = server.job("team%2Fshop", pipeline, "check").await?;
     let trace = server.trace_until("team%2Fshop", &job, "\ntwo").await?;
     assert!(trace.contains("\none"), "{trace}");
@@ -125,7 +128,8 @@ async fn an_outdated_pipeline_blocks_until_a_new_one_succeeds() -> Result<()> {
     tree.write("moved.txt", "moved\n")?;
     tree.commit("Move main").await?;
     tree.git(&["push", "--quiet", "origin", "main"]).await?;
-    let blocked = |request: &Value| request["blockers"][0].as_str().is_some_and(|why| why.contains("outdated: main has moved"));
+    let blocked =
+        |request: &Value| request["blockers"][0].as_str().is_some_and(|why| why.contains("outdated: main has moved"));
     request_until(&server, "first", blocked).await?;
     let (status, said) = merge(&server, &request).await?;
     assert_eq!(status, StatusCode::CONFLICT);

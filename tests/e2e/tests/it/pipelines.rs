@@ -175,10 +175,7 @@ async fn a_red_job_stops_the_stages_behind_it() -> Result<()> {
                 tidy: { stage: b, script: echo yes, when: on_failure }\n";
     let pipeline = server.finished(PROJECT, &tree.push_pipeline(file).await?).await?;
     assert_eq!(pipeline["status"], "failed");
-    assert_eq!(
-        statuses(&server, &pipeline).await?,
-        json!({ "red": "failed", "after": "skipped", "tidy": "success" })
-    );
+    assert_eq!(statuses(&server, &pipeline).await?, json!({ "red": "failed", "after": "skipped", "tidy": "success" }));
     Ok(())
 }
 
@@ -230,7 +227,10 @@ async fn a_misspelt_key_is_an_error_with_its_place_and_a_suggestion() -> Result<
     assert_eq!(data.code, Some(1));
     let data: Value = serde_json::from_str(&data.text)?;
     let finding = &data[0];
-    assert_eq!((&finding["file"], &finding["line"], &finding["column"]), (&json!(".gitlab-ci.yml"), &json!(4), &json!(3)));
+    assert_eq!(
+        (&finding["file"], &finding["line"], &finding["column"]),
+        (&json!(".gitlab-ci.yml"), &json!(4), &json!(3))
+    );
     tree.write(".gitlab-ci.yml", "build: { script: echo hello }\n")?;
     assert_eq!(lint(&[])?.code, Some(0));
     Ok(())
