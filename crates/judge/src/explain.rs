@@ -183,7 +183,12 @@ impl Words {
 }
 
 fn times(ratio: f64) -> String {
-    if (0.1..100.0).contains(&ratio) { format!("{ratio:.2}×") } else { format!("{ratio:.1e}×") }
+    match ratio {
+        small if small < 0.01 => "under 0.01×".to_owned(),
+        large if large >= 1e6 => "over 1,000,000×".to_owned(),
+        large if large >= 100.0 => format!("{large:.0}×"),
+        usual => format!("{usual:.2}×"),
+    }
 }
 
 fn percent(share: f64) -> String {

@@ -131,7 +131,8 @@ fn specificity(scope: &str, environment: Option<&str>) -> Option<usize> {
 fn predefined(context: &Context) -> Layer {
     let mut layer = Layer::new();
     let mut put = |key: &str, value: &str| {
-        layer.insert(key.to_owned(), Variable::plain(key, value));
+        // A branch may be called `$(touch x)`: what comes from outside is never expanded.
+        layer.insert(key.to_owned(), Variable { raw: true, ..Variable::plain(key, value) });
     };
     let reference = context.ref_name();
     put("CI", "true");

@@ -114,13 +114,13 @@ impl App {
         crate::delivery::start(self).await
     }
 
-    /// Ends what works in the background; nodes and gateway go on.
+    /// Ends what works in the background. Nodes and gateway go on; jobs end with their guards and are lost runs to the
+    /// next start, which runs them again.
     pub async fn stop(&self) {
         let tasks = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.abort();
         }
-        self.holders.stop_all().await;
         self.store.close().await;
     }
 

@@ -30,11 +30,22 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         match account_of(app, &parts.headers).await? {
+            Some(_) if is_forged(parts) => {
+                Err(Error::new(Kind::Forbidden, "another site sent this request with your session"))
+            }
             Some(account) => Ok(Self(account)),
             None => Err(Error::new(Kind::Unauthorized, "no valid token, session or password given")
                 .hint("send a token in the header `PRIVATE-TOKEN`, or log in")),
         }
     }
+}
+
+/// Whether a browser sent a write with the session cookie alone on behalf of another site (Fetch Metadata).
+fn is_forged(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    let by_cookie = header_text(headers, "private-token").is_none() && !headers.contains_key(header::AUTHORIZATION);
+    let site = header_text(headers, "sec-fetch-site");
+    by_cookie && !parts.method.is_safe() && !matches!(site, Some("same-origin" | "none"))
 }
 
 /// Whose request that is, if it proves it.

@@ -26,9 +26,6 @@ use crate::queue::Ticket;
 pub const LEASE_MS: i64 = 15_000;
 /// Milliseconds between two signs of life.
 pub const LEASE_RENEWAL: u64 = 5_000;
-/// Seconds that running jobs have to end when the server stops.
-const STOP_SECONDS: u64 = 10;
-
 pub use serin_runner::CancelToken as Stopper;
 
 /// Who carries out which job, and how to stop it.
@@ -64,19 +61,6 @@ impl Holders {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Gives every holder a moment to end; the guards kill what is left when the process ends.
-    pub async fn stop_all(&self) {
-        for _ in 0..STOP_SECONDS * 20 {
-            if self.is_empty() {
-                return;
-            }
-            for stopper in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
-                stopper.cancel();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
     }
 }
 
