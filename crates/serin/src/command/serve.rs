@@ -68,7 +68,8 @@ fn read_file(data: &Path) -> Result<File> {
 /// Sets the log up, to standard error; `SERIN_LOG` chooses what is logged.
 pub fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SERIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter)
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // Set twice only in tests, where the first one stays.
