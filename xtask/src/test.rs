@@ -17,6 +17,11 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     outcomes.push(step::run("format", &mut cargo(root, &["fmt", "--all", "--check"]), |_| false)?);
     let lints = &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     outcomes.push(step::run("lints", &mut cargo(root, lints), |_| false)?);
+    // The tests from outside run these two programs, and would not notice that one is old.
+    let program = &["build", "--package", "serin", "--locked"];
+    outcomes.push(step::run("program", &mut cargo(root, program), |_| false)?);
+    let demo = &["build", "--package", "serin", "--locked", "--profile", "demo"];
+    outcomes.push(step::run("demo", &mut cargo(root, demo), |_| false)?);
     outcomes.extend(tests(root, arguments)?);
     Ok(report(&outcomes, start))
 }

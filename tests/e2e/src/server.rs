@@ -34,15 +34,28 @@ pub struct Server {
 pub fn program() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let folder = own.ancestors().nth(2).context("the test program has no folder")?;
+    match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => built(folder, "dev"),
+        Some(name) => built(folder, name),
+    }
+}
+
+/// The program as the README's first command builds it; built where it is missing.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn demo_program() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().nth(3).context("the test program is in no target folder")?;
+    built(&target.join("demo"), "demo")
+}
+
+fn built(folder: &Path, profile: &str) -> Result<PathBuf> {
     let program = folder.join("serin");
     if program.exists() {
         return Ok(program);
     }
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let target = folder.parent().context("the test program is in no target folder")?;
+    let target = folder.parent().context("the program is in no target folder")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = std::process::Command::new(cargo)
         .args(["build", "--locked", "--package", "serin", "--profile", profile, "--target-dir"])

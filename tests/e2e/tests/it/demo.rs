@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 async fn told(flags: &[&str]) -> Result<Value> {
-    let output = tokio::process::Command::new(serin_e2e::server::program()?)
+    let output = tokio::process::Command::new(serin_e2e::server::demo_program()?)
         .args(["demo", "--exit", "--format", "json"])
         .args(flags)
         .env("NO_COLOR", "1")
