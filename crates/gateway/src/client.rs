@@ -102,7 +102,8 @@ impl Client {
     async fn converse(&self, request: &Request) -> Result<Response, Error> {
         let stream = socket::connect(&self.dir).await.map_err(|error| self.unreachable(error.to_string()))?;
         let mut stream = BufReader::new(stream);
-        wire::write(&mut stream, request).await?;
+        // A gateway that ends may still take the connection: what breaks then is its end, not the protocol.
+        wire::write(&mut stream, request).await.map_err(|error| self.unreachable(error.to_string()))?;
         match wire::read(&mut stream).await? {
             Some(Response::Failed(failure)) => Err(failure.into()),
             Some(response) => Ok(response),

@@ -70,7 +70,11 @@ where
     R: AsyncBufRead + Unpin,
 {
     let mut line = Vec::new();
-    reader.take(MESSAGE_BYTES_MAX).read_until(b'\n', &mut line).await.map_err(protocol)?;
+    match reader.take(MESSAGE_BYTES_MAX).read_until(b'\n', &mut line).await {
+        // The other side is gone, which is an end like any other.
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
+        read => read.map_err(protocol)?,
+    };
     if line.is_empty() {
         return Ok(None);
     }
