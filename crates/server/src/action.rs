@@ -4,7 +4,6 @@ mod clear;
 mod package;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serin_engine::{Event, Outcome};
 use serin_model::plan::{self, Work};
@@ -17,7 +16,7 @@ use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::pipeline::{self, record};
 use crate::queue::Ticket;
-use crate::runner::{LEASE_MS, LEASE_RENEWAL, Stopper};
+use crate::runner::{LEASE_MS, Stopper, keep_lease};
 
 /// An action under way: its job, and where it writes what people read.
 pub struct Running {
@@ -100,7 +99,7 @@ async fn claim_and_run(app: &Arc<App>, ticket: Ticket) -> Result<()> {
     let running = Running { app: Arc::clone(app), project, pipeline, job, action, stop };
     let result = tokio::select! {
         result = carry_out(&running) => result,
-        error = keep_lease(app, &running.job) => Err(error),
+        error = keep_lease(app, &running.job, &running.stop) => Err(error),
     };
     let (outcome, note) = match result {
         Ok(Ending::Done) => (Outcome::Success, None),
@@ -122,18 +121,6 @@ async fn belongings(app: &App, job: &rows::Job) -> Result<(Project, rows::Pipeli
     let project = projects::project_get(&mut db, job.project_id).await?;
     let pipeline = rows::pipeline_get(&mut db, job.pipeline_id).await?;
     project.zip(pipeline).ok_or_else(|| Error::not_found(format!("pipeline of job {}", job.id)))
-}
-
-/// Renews the lease until it is refused; the job belongs to somebody else then.
-async fn keep_lease(app: &Arc<App>, job: &rows::Job) -> Error {
-    let fence = u64::try_from(job.fence).unwrap_or(0);
-    loop {
-        tokio::time::sleep(Duration::from_millis(LEASE_RENEWAL)).await;
-        let event = Event::LeaseRenewed { job: JobId(job.id), fence, lease_until: now().plus_ms(LEASE_MS) };
-        if let Err(error) = pipeline::apply(app, job.pipeline_id, event).await {
-            return error;
-        }
-    }
 }
 
 async fn finish(app: &Arc<App>, ticket: Ticket, job: &rows::Job, end: (Outcome, Option<&str>)) -> Result<()> {

@@ -85,14 +85,10 @@ async fn step_and_keep(
     let project_id = held.project_id;
     let wake = engine::next_wake(&held.state);
     app.pipelines.schedule(pipeline_id, wake);
-    if wake.is_some() || !is_over(held.state.status) {
+    if wake.is_some() || !held.state.status.is_final() {
         all.insert(pipeline_id, held);
     }
     Ok(Stepped { effects, project_id, pipeline_id })
-}
-
-fn is_over(status: Status) -> bool {
-    status.is_final()
 }
 
 async fn load<'a>(app: &App, all: &'a mut HashMap<i64, Held>, pipeline_id: i64) -> Result<&'a mut Held> {
@@ -119,7 +115,7 @@ async fn keep(tx: &mut Tx, held: &Held, effects: &[Effect]) -> Result<()> {
             Effect::PipelineChanged { status } => {
                 let at = now().0;
                 let started = (*status == Status::Running).then_some(at);
-                let finished = is_over(*status).then_some(at);
+                let finished = status.is_final().then_some(at);
                 rows::pipeline_set_status(tx, id, status.as_str(), (started, finished)).await?;
             }
             Effect::PipelineFinished { .. } => {

@@ -25,7 +25,7 @@ use crate::queue::Ticket;
 /// Milliseconds that a holder may be silent.
 pub const LEASE_MS: i64 = 15_000;
 /// Milliseconds between two signs of life.
-pub const LEASE_RENEWAL: u64 = 5_000;
+const LEASE_RENEWAL: u64 = 5_000;
 pub use serin_runner::CancelToken as Stopper;
 
 /// Who carries out which job, and how to stop it.
@@ -123,7 +123,7 @@ async fn carry_out(app: &Arc<App>, row: &rows::Job, stop: &Stopper) -> Result<Jo
 }
 
 /// Renews the lease; where that is refused the job is somebody else's, and is stopped here.
-async fn keep_lease(app: &Arc<App>, row: &rows::Job, stop: &Stopper) -> Error {
+pub async fn keep_lease(app: &Arc<App>, row: &rows::Job, stop: &Stopper) -> Error {
     let fence = u64::try_from(row.fence).unwrap_or(0);
     loop {
         tokio::time::sleep(Duration::from_millis(LEASE_RENEWAL)).await;
