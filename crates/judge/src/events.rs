@@ -7,10 +7,11 @@ use crate::burst::Cap;
 use crate::config::{Config, Direction, Kind, Margin, Metric, Role};
 use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
-use crate::intake::{BUCKETS, Cell, Row, SCALE_MAX};
+use crate::intake::{Cell, Row, SCALE_MAX};
 use crate::load::HISTORY_TICKS_MAX;
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
 use crate::rate::{Pair, Priors, RateRatio, Side};
+use crate::slow::{Histogram, Recent};
 
 /// Rounds in which the limit of a burst is learnt from history.
 const CAP_ROUNDS: usize = 3;
@@ -24,9 +25,9 @@ pub(crate) const RESTART_SPREAD: f64 = 0.02;
 /// Mean shift of the alternatives, in log rate.
 const WORSE_SCALE: f64 = 0.7;
 const WITHIN_SCALE: f64 = 0.4;
+/// Largest mean shift that an alternative assumes because slow requests thin out beyond the quantile.
+const THINNING_MAX: f64 = 2.0;
 const RATE_SCALE: f64 = 1.2;
-/// Requests above a quantile that fix it well enough.
-const QUANTILE_EVENTS_MIN: f64 = 8.0;
 /// Weight of the evidence for a pass that counts the warm-up too.
 const WHOLE_WEIGHT: f64 = 0.5;
 /// Baseline events from which on absolute margins are read as ratios.
@@ -150,9 +151,12 @@ pub(crate) struct Events {
     history: Blocks,
     raw: VecDeque<Vec<(f64, f64)>>,
     cap: Cap,
-    histograms: VecDeque<Vec<Buckets>>,
-    histogram_ticks: usize,
+    /// History from before the quantile had a place, per block and node.
+    waiting: VecDeque<Vec<Histogram>>,
+    waiting_ticks: usize,
+    recent: Recent,
     cut: Option<Cut>,
+    within_scale: f64,
     now: Blocks,
     ready: bool,
     offset: f64,
@@ -170,8 +174,6 @@ pub(crate) struct Events {
     whole: RateRatio,
     whole_looks: f64,
 }
-
-type Buckets = Vec<f64>;
 
 /// Bounds of the old version's rate.
 #[derive(Clone, Copy, Debug)]
@@ -211,9 +213,11 @@ impl Events {
             history: Blocks::new(frame.nodes, frame.dispersion_block, HISTORY_BLOCKS_MAX),
             raw: VecDeque::new(),
             cap: Cap::default(),
-            histograms: VecDeque::new(),
-            histogram_ticks: 0,
+            waiting: VecDeque::new(),
+            waiting_ticks: 0,
+            recent: Recent::new(quantile.unwrap_or(0.5)),
             cut: None,
+            within_scale: WITHIN_SCALE,
             now: Blocks::new(frame.nodes, frame.dispersion_block, HISTORY_BLOCKS_MAX),
             ready: false,
             offset: 0.0,
@@ -240,7 +244,7 @@ impl Events {
     /// Takes a tick of history.
     pub(crate) fn remember(&mut self, row: &Row) {
         if self.quantile.is_some() {
-            self.remember_histograms(row, 0);
+            self.remember_slow(row, 0);
         } else {
             if self.raw.len() == HISTORY_TICKS_MAX {
                 self.raw.pop_front();
@@ -249,22 +253,48 @@ impl Events {
         }
     }
 
-    fn remember_histograms(&mut self, row: &Row, from_node: usize) {
-        if self.histogram_ticks.is_multiple_of(self.frame.dispersion_block) {
-            if self.histograms.len() == HISTORY_BLOCKS_MAX {
-                self.histograms.pop_front();
+    /// Counts the slow requests of a tick of history, of the nodes from `from_node` on.
+    fn remember_slow(&mut self, row: &Row, from_node: usize) {
+        match self.recent.place() {
+            Some(edge) => {
+                self.replay_waiting(edge);
+                let mut cells = self.counts(row, |h| above(h, edge));
+                cells[..from_node].fill((0.0, 0.0));
+                self.history.push(&cells);
             }
-            self.histograms.push_back(vec![Vec::new(); self.frame.nodes]);
+            None => self.wait(row, from_node),
         }
-        self.histogram_ticks += 1;
-        let Some(block) = self.histograms.back_mut() else { return };
-        for (node, sum) in block.iter_mut().enumerate().skip(from_node) {
-            if let Cell::Buckets(start, counts) = &row.cells[self.metric][node] {
-                if sum.is_empty() {
-                    sum.resize(BUCKETS, 0.0);
-                }
-                counts.iter().enumerate().for_each(|(i, c)| sum[start + i] += *c as f64);
+        self.see_recent(row);
+    }
+
+    fn see_recent(&mut self, row: &Row) {
+        for cell in &row.cells[self.metric][self.frame.canaries..] {
+            if let Cell::Buckets(start, counts) = cell {
+                self.recent.add(*start, counts);
             }
+        }
+        self.recent.end_tick();
+    }
+
+    fn wait(&mut self, row: &Row, from_node: usize) {
+        if self.waiting_ticks.is_multiple_of(self.frame.dispersion_block) {
+            if self.waiting.len() == HISTORY_BLOCKS_MAX {
+                self.waiting.pop_front();
+            }
+            self.waiting.push_back(vec![Histogram::default(); self.frame.nodes]);
+        }
+        self.waiting_ticks += 1;
+        let Some(block) = self.waiting.back_mut() else { return };
+        for (sum, cell) in block.iter_mut().zip(&row.cells[self.metric]).skip(from_node) {
+            if let Cell::Buckets(start, counts) = cell {
+                sum.add(*start, counts);
+            }
+        }
+    }
+
+    fn replay_waiting(&mut self, edge: f64) {
+        for block in std::mem::take(&mut self.waiting) {
+            self.history.push_block(block.iter().map(|h| (h.above(edge), h.total())).collect());
         }
     }
 
@@ -289,6 +319,10 @@ impl Events {
     pub(crate) fn push(&mut self, row: &Row) {
         if !self.ready && !self.prepare(row) {
             return;
+        }
+        if self.quantile.is_some() {
+            self.cut = self.place();
+            self.see_recent(row);
         }
         let canaries = self.frame.canaries;
         let (cells, worse, within) = match &self.cut {
@@ -337,13 +371,14 @@ impl Events {
 
     /// Fits what history teaches; false if a quantile's place is not known yet.
     fn prepare(&mut self, row: &Row) -> bool {
-        if let Some(q) = self.quantile {
-            self.cut = self.place(q);
-            if self.cut.is_none() {
-                self.remember_histograms(row, self.frame.canaries);
+        if self.quantile.is_some() {
+            let Some(edge) = self.recent.place() else {
+                self.remember_slow(row, self.frame.canaries);
                 return false;
-            }
-            self.replay_histograms();
+            };
+            self.replay_waiting(edge);
+            self.cut = self.place();
+            self.within_scale = self.thinning();
         } else {
             self.replay_counts();
         }
@@ -353,21 +388,8 @@ impl Events {
         true
     }
 
-    fn place(&self, q: f64) -> Option<Cut> {
-        let mut sum = vec![0.0; BUCKETS];
-        for node in self.histograms.iter().flat_map(|b| &b[self.frame.canaries..]) {
-            node.iter().zip(&mut sum).for_each(|(c, s)| *s += c);
-        }
-        let total: f64 = sum.iter().sum();
-        if total * q.min(1.0 - q) < QUANTILE_EVENTS_MIN {
-            return None;
-        }
-        let mut below = 0.0;
-        let bucket = sum.iter().position(|c| {
-            below += c;
-            below >= q * total
-        })?;
-        let reference = bucket as f64 + 1.0 - (below - q * total) / sum[bucket].max(1.0);
+    fn place(&self) -> Option<Cut> {
+        let reference = self.recent.place()?;
         let octave = self.buckets_per_octave;
         let octave = if self.direction == Direction::Down { -octave } else { octave };
         Some(Cut {
@@ -377,14 +399,12 @@ impl Events {
         })
     }
 
-    fn replay_histograms(&mut self) {
-        let Some(cut) = &self.cut else { return };
-        let slow = |h: &Buckets| (above_dense(h, cut.reference), h.iter().sum::<f64>());
-        for block in &self.histograms {
-            let cells: Vec<_> = block.iter().map(slow).collect();
-            self.history.push_block(cells);
-        }
-        self.histograms = VecDeque::new();
+    /// How much rarer, in logarithms, the old nodes' requests are beyond `bad` than beyond the quantile: what an unchanged
+    /// version will show.
+    fn thinning(&self) -> f64 {
+        let Some(cut) = &self.cut else { return WITHIN_SCALE };
+        let share = |edge: f64| self.recent.share_above(edge).max(1e-4).ln();
+        (share(cut.within) - share(cut.reference)).abs().clamp(WITHIN_SCALE, THINNING_MAX)
     }
 
     /// Learns from history how many events of one node and tick are a burst, then sums history with bursts cut.
@@ -461,7 +481,7 @@ impl Events {
             worse_at,
             within_at,
             worse: prior(worse_at, Side::Above, WORSE_SCALE),
-            within: prior(within_at, Side::Below, WITHIN_SCALE),
+            within: prior(within_at, Side::Below, self.within_scale),
             early: prior(early, Side::Above, WORSE_SCALE),
             above_one: prior(0.0, Side::Above, RATE_SCALE),
             below_one: prior(0.0, Side::Below, WORSE_SCALE),
@@ -581,8 +601,4 @@ fn sum(cells: &[(f64, f64)]) -> (f64, f64) {
 /// Requests above `edge`, in buckets; the bucket that holds it counts in part.
 fn above((start, counts): (usize, &[u64]), edge: f64) -> f64 {
     counts.iter().enumerate().map(|(i, c)| *c as f64 * ((start + i + 1) as f64 - edge).clamp(0.0, 1.0)).sum()
-}
-
-fn above_dense(counts: &[f64], edge: f64) -> f64 {
-    counts.iter().enumerate().map(|(i, c)| c * ((i + 1) as f64 - edge).clamp(0.0, 1.0)).sum()
 }

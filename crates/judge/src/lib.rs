@@ -26,6 +26,7 @@ pub mod plan;
 mod rate;
 pub mod sample;
 mod scores;
+mod slow;
 mod verdict;
 
 pub use answer::{Answer, MetricReport, Reason, State, Unit, Verdict};

@@ -1,6 +1,6 @@
 //! A canary of half a minute on one machine: ticks of a second, two fresh nodes beside four old ones.
 
-use serin_judge::{Answer, ConfigError, Judge, Language, Reason, Sample, Verdict, default_metrics, explain};
+use serin_judge::{Answer, ConfigError, Judge, Language, Reason, Sample, State, Verdict, default_metrics, explain};
 
 use crate::world::{Change, Service};
 
@@ -9,6 +9,10 @@ const TICKS: u32 = 25;
 fn run(seed: u64, change: Change, history: i64) -> Result<Answer, ConfigError> {
     let mut service = Service::new(seed, 6, 2, 35.0);
     service.change = change;
+    judged(service, history)
+}
+
+fn judged(mut service: Service, history: i64) -> Result<Answer, ConfigError> {
     let mut judge = Judge::new(service.config(TICKS, default_metrics()))?;
     for tick in -history..0 {
         judge.observe(&service.tick(tick));
@@ -57,6 +61,26 @@ fn leak_alone_fails_and_names_memory() {
         assert!(english.contains("memory on the canary"), "{english}");
         assert!(english.contains("1 in"), "{english}");
         assert!(explain(&answer, Language::Chinese).contains("灰度节点的内存"));
+    }
+}
+
+/// How many slow requests the canary showed beyond p99, and how far p99 is decided.
+fn after_busy_past(seed: u64, slower: f64, past: f64) -> Result<Option<(u64, State)>, ConfigError> {
+    let mut service = Service::new(seed, 6, 2, 200.0);
+    service.busy_past = past;
+    service.change.slower = slower;
+    let answer = judged(service, 60)?;
+    Ok(answer.metrics.iter().find(|m| m.name == "latency_ms:p99").map(|m| (m.samples, m.state)))
+}
+
+#[test]
+fn past_that_was_busier_hides_nothing() {
+    for seed in 0..5 {
+        let (usual, _) = after_busy_past(seed, 0.0, 0.0).unwrap().unwrap();
+        let (busier, state) = after_busy_past(seed, 0.0, 1.5).unwrap().unwrap();
+        assert!(2 * busier > usual && busier < 2 * usual, "seed {seed}: {busier} against {usual}");
+        assert_eq!(state, State::Within, "seed {seed}");
+        assert_eq!(after_busy_past(seed, 0.8, 1.5).unwrap().unwrap().1, State::Worse, "seed {seed}");
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Change {
 pub struct Service {
     pub requests_per_tick: f64,
     pub change: Change,
+    /// Factor on everyone's latency before the deploy, as logarithm.
+    pub busy_past: f64,
     random: Random,
     levels: Vec<f64>,
     totals: Vec<f64>,
@@ -65,7 +67,15 @@ impl Service {
     pub fn new(seed: u64, nodes: usize, canaries: usize, requests_per_tick: f64) -> Self {
         let mut random = Random::new(seed);
         let levels = (0..nodes).map(|_| 30e6 * (0.03 * random.normal()).exp()).collect();
-        Self { requests_per_tick, change: Change::default(), random, levels, totals: vec![0.0; nodes], canaries }
+        Self {
+            requests_per_tick,
+            change: Change::default(),
+            busy_past: 0.0,
+            random,
+            levels,
+            totals: vec![0.0; nodes],
+            canaries,
+        }
     }
 
     pub fn config(&self, ticks: u32, metrics: Vec<Metric>) -> Config {
@@ -91,12 +101,13 @@ impl Service {
         let canary = n < self.canaries;
         let name = if canary { format!("c{n}") } else { format!("b{}", n - self.canaries) };
         let change = if canary && tick >= 0 { self.change } else { Change::default() };
+        let slower = change.slower + if tick < 0 { self.busy_past } else { 0.0 };
         let r = &mut self.random;
         let requests = r.poisson(self.requests_per_tick);
         let errors = r.poisson(requests * (0.0005 + change.errors)).min(requests);
         let mut counts = vec![0_u64; 120];
         for _ in 0..requests as u64 {
-            let bucket = 16.0 * ((3.0 + change.slower + 0.5 * r.normal()) / std::f64::consts::LN_2);
+            let bucket = 16.0 * ((3.0 + slower + 0.5 * r.normal()) / std::f64::consts::LN_2);
             counts[bucket.clamp(0.0, 119.0) as usize] += 1;
         }
         let age = if canary && tick >= 0 { tick as f64 + 1.0 } else { 300.0 };
