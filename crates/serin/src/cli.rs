@@ -31,6 +31,11 @@ pub enum Command {
     /// Checks `.gitlab-ci.yml` and `serin.yml` of the folder.
     #[command(after_help = "Examples:\n  serin lint\n  serin lint --format json path/to/project")]
     Lint(Lint),
+    /// Runs the pipeline of the folder here, or some of its jobs with what they need.
+    #[command(after_help = "Examples:\n  serin run\n  serin run test\n  serin run --play deploy -j 4\n\n\
+        Exit codes: 0 nothing failed that counts, 1 a job failed or the file has errors, 2 a wrong call,\n\
+        130 ended by Ctrl-C, 143 by SIGTERM.")]
+    Run(Run),
     /// The canary judge alone: samples as JSON lines in, verdicts out.
     #[command(after_help = "Examples:\n  serin judge < samples.jsonl\n  serin judge --explain < samples.jsonl")]
     Judge(Judge),
@@ -127,6 +132,40 @@ pub struct Lint {
     #[arg(default_value = ".")]
     pub folder: PathBuf,
     /// How findings are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `serin run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Jobs to run, with what they need; all where none is named.
+    pub jobs: Vec<String>,
+    /// The project's folder.
+    #[arg(long, short = 'C', default_value = ".")]
+    pub folder: PathBuf,
+    /// The pipeline file, from the folder's top.
+    #[arg(long, default_value = ".gitlab-ci.yml")]
+    pub file: String,
+    /// Jobs at the same time; as many as cores where not given.
+    #[arg(long, short = 'j', value_name = "N")]
+    pub parallel: Option<usize>,
+    /// Start this manual job when its time comes; `*` for all.
+    #[arg(long, value_name = "JOB")]
+    pub play: Vec<String>,
+    /// Run the named jobs without what they need.
+    #[arg(long)]
+    pub no_needs: bool,
+    /// A variable of the pipeline.
+    #[arg(long, short = 'v', value_name = "KEY=VALUE")]
+    pub var: Vec<String>,
+    /// Start delayed jobs at once.
+    #[arg(long)]
+    pub no_delay: bool,
+    /// Keep the folders that jobs worked in.
+    #[arg(long)]
+    pub keep: bool,
+    /// How the outcome is printed; with `json`, people's words go to standard error.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -2,6 +2,7 @@
 
 mod lint;
 mod remote;
+mod run;
 mod serve;
 
 use std::io::{self, BufReader};
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Lint(lint) => lint::run(&lint),
+        Command::Run(run) => runtime()?.block_on(run::run(run)),
         Command::Judge(judge) => judge_stream(judge.explain, judge.language),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "serin", &mut io::stdout());

@@ -7,6 +7,7 @@ mod client;
 mod command;
 mod demo;
 mod judge;
+mod local;
 mod terminal;
 
 use std::process::ExitCode;

@@ -1,0 +1,153 @@
+//! Where a project's runs keep what outlives a job: logs, artifacts, caches.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs whose logs and artifacts are kept.
+const RUNS_KEPT: usize = 5;
+/// Bytes of a job's name in a file's name.
+const NAME_BYTES_MAX: usize = 80;
+
+/// The folders of one run.
+#[derive(Debug)]
+pub struct Folders {
+    /// The project's own, over all runs.
+    pub project: PathBuf,
+    /// This run's.
+    pub run: PathBuf,
+    _lock: File,
+}
+
+impl Folders {
+    /// Makes the folders of a new run of the project in `top`, and removes those of old ones.
+    pub fn make(top: &Path) -> Result<Self> {
+        let project = project_folder(top)?;
+        let runs = project.join("runs");
+        std::fs::create_dir_all(&runs).with_context(|| format!("cannot make `{}`", runs.display()))?;
+        sweep(&runs);
+        let next = numbers(&runs).last().map_or(1, |last| last + 1);
+        for number in next.. {
+            let run = runs.join(number.to_string());
+            match std::fs::create_dir(&run) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                made => made.with_context(|| format!("cannot make `{}`", run.display()))?,
+            }
+            let lock = lock(&run).with_context(|| format!("`{}` is in use", run.display()))?;
+            for folder in ["logs", "artifacts", "builds"] {
+                std::fs::create_dir(run.join(folder)).with_context(|| format!("cannot make `{}`", run.display()))?;
+            }
+            return Ok(Self { project, run, _lock: lock });
+        }
+        bail!("`{}` holds too many runs", runs.display())
+    }
+
+    /// The number of the run, from 1 on.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.run.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(1)
+    }
+
+    /// The caches of all runs.
+    #[must_use]
+    pub fn caches(&self) -> PathBuf {
+        self.project.join("caches")
+    }
+
+    /// Where jobs work.
+    #[must_use]
+    pub fn builds(&self) -> PathBuf {
+        self.run.join("builds")
+    }
+
+    /// The log of a job's attempt.
+    #[must_use]
+    pub fn log(&self, job: &str, attempt: u32) -> PathBuf {
+        let number = if attempt > 1 { format!(".{attempt}") } else { String::new() };
+        self.run.join("logs").join(format!("{}{number}.log", file_name(job)))
+    }
+
+    /// The folder of a job's archives.
+    #[must_use]
+    pub fn artifacts(&self, job: &str) -> PathBuf {
+        self.run.join("artifacts").join(file_name(job))
+    }
+
+    /// Removes what jobs worked in.
+    pub fn remove_builds(&self) {
+        if let Err(error) = serin_objects::tree::remove(&self.builds()) {
+            tracing::warn!(%error, "a job's folder stays");
+        }
+    }
+}
+
+/// Where a project's runs are kept: below `SERIN_CACHE`, else the user's cache folder.
+pub fn project_folder(top: &Path) -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let Some(root) = set("SERIN_CACHE").or_else(|| caches.map(|caches| caches.join("serin"))) else {
+        bail!("there is no folder for caches: set SERIN_CACHE, XDG_CACHE_HOME or HOME");
+    };
+    let top = top.canonicalize().with_context(|| format!("cannot find `{}`", top.display()))?;
+    let name = top.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned());
+    let digest = serin_objects::digest::sha256_hex(top.as_os_str().as_encoded_bytes());
+    Ok(root.join("run").join(format!("{}-{}", file_name(&name), &digest[..12])))
+}
+
+/// The numbers of the runs there, in order.
+fn numbers(runs: &Path) -> Vec<u64> {
+    let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Removes old runs, and the workspaces of runs whose process was killed.
+fn sweep(runs: &Path) {
+    let numbers = numbers(runs);
+    let old = numbers.len().saturating_sub(RUNS_KEPT - 1);
+    for (index, number) in numbers.iter().enumerate() {
+        let run = runs.join(number.to_string());
+        let builds = run.join("builds");
+        if index >= old && !builds.exists() {
+            continue;
+        }
+        let Ok(_lock) = lock(&run) else { continue };
+        let gone = if index < old { run.clone() } else { builds };
+        if let Err(error) = serin_objects::tree::remove(&gone) {
+            tracing::warn!(%error, "an old run stays");
+        }
+    }
+}
+
+/// Held by the run's process as long as it lives.
+fn lock(run: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(run.join("lock"))?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// A job's name as a file's name; a digest keeps apart what would become the same.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text: String = name.chars().map(|c| if plain(c) { c } else { '-' }).take(NAME_BYTES_MAX).collect();
+    if text == name && !text.starts_with('.') {
+        return text;
+    }
+    let digest = serin_objects::digest::sha256_hex(name.as_bytes());
+    format!("{}-{}", text.trim_matches(['-', '.']), &digest[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn names_of_files_stay_in_their_folder_and_apart() {
+        assert_eq!(file_name("build"), "build");
+        assert!(file_name("test: [a, b]").starts_with("test---a--b-"));
+        assert_ne!(file_name("a b"), file_name("a/b"));
+        assert!(!file_name("../../x").contains('/') && !file_name("..").contains(".."));
+    }
+}

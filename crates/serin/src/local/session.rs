@@ -1,0 +1,376 @@
+//! The loop that owns a run: events in, the engine's decisions carried out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use serin_engine::resource::{Claim, Group};
+use serin_engine::{self as engine, Effect, Event, Outcome};
+use serin_model::plan::Work;
+use serin_model::{FailureReason, Status, Timestamp};
+use serin_runner::CancelToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::output::Output;
+use super::pipeline::{Pipeline, Ticket, needs_server};
+use super::request::{self, Common};
+use super::worker::{self, Ended};
+
+/// Milliseconds until a claim would run out, were it not this very process that holds it.
+const LEASE_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
+/// Pipelines in one run.
+const PIPELINES_MAX: usize = 500;
+/// Child pipelines within each other (GitLab: 2).
+pub const DEPTH_MAX: usize = 2;
+
+/// How a run is carried out.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Jobs at the same time.
+    pub parallel: usize,
+    /// Manual jobs that are started; `*` are all.
+    pub play: Vec<String>,
+    /// Whether delayed jobs start at once.
+    pub no_delay: bool,
+    /// Whether workspaces stay.
+    pub keep: bool,
+}
+
+/// A run under way.
+pub struct Session {
+    /// What all jobs have in common.
+    pub common: Arc<Common>,
+    /// The pipelines, the root first.
+    pub pipelines: Vec<Pipeline>,
+    /// The signal that ended it early.
+    pub interrupted: Option<Interrupt>,
+    pub(super) output: Arc<Output>,
+    pub(super) settings: Settings,
+    queue: VecDeque<Ticket>,
+    running: usize,
+    started: usize,
+    groups: HashMap<String, Group>,
+    sender: mpsc::UnboundedSender<Message>,
+    receiver: mpsc::UnboundedReceiver<Message>,
+}
+
+/// What a person or the system asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Ctrl-C.
+    CtrlC,
+    /// SIGTERM.
+    Terminate,
+    /// The terminal is gone.
+    HangUp,
+}
+
+enum Message {
+    Ended { ticket: Ticket, fence: u64, ended: Ended },
+}
+
+impl Session {
+    /// A run of that pipeline.
+    #[must_use]
+    pub fn new(root: Pipeline, common: Common, (output, settings): (Arc<Output>, Settings)) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            common: Arc::new(common),
+            pipelines: vec![root],
+            interrupted: None,
+            output,
+            settings,
+            queue: VecDeque::new(),
+            running: 0,
+            started: 0,
+            groups: HashMap::new(),
+            sender,
+            receiver,
+        }
+    }
+
+    /// Carries the pipeline out until nothing moves any more.
+    pub async fn run(&mut self) -> Result<()> {
+        let mut signals = Signals::new()?;
+        self.apply(0, Event::Created);
+        loop {
+            self.start_jobs();
+            if self.running == 0 && self.queue.is_empty() && self.pipelines.iter().all(Pipeline::is_settled) {
+                return Ok(());
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                Some(message) = self.receiver.recv() => self.hear(message),
+                () = tokio::time::sleep(wake) => self.tick(),
+                interrupt = signals.next() => {
+                    if self.interrupted.is_some() {
+                        self.output.note("ended at once");
+                        return Ok(());
+                    }
+                    self.interrupt(interrupt);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        let Message::Ended { ticket, fence, ended } = message;
+        self.running -= 1;
+        let outcome = ended.outcome;
+        self.record(ticket, ended);
+        self.finish(ticket, fence, outcome);
+    }
+
+    fn record(&mut self, ticket: Ticket, ended: Ended) {
+        let record = &mut self.pipelines[ticket.pipeline].records[ticket.job];
+        record.archive = ended.archive;
+        record.reports = ended.reports;
+        record.dotenv = ended.dotenv;
+        record.coverage = ended.coverage;
+        record.tail = ended.tail;
+        record.workspace = ended.workspace;
+    }
+
+    pub(super) fn finish(&mut self, ticket: Ticket, fence: u64, outcome: Outcome) {
+        let job = self.pipelines[ticket.pipeline].state.jobs[ticket.job].id;
+        self.apply(ticket.pipeline, Event::Finished { job, fence, outcome });
+    }
+
+    fn interrupt(&mut self, interrupt: Interrupt) {
+        self.interrupted = Some(interrupt);
+        self.output.note("stopping; once more to end everything at once");
+        self.queue.clear();
+        for index in 0..self.pipelines.len() {
+            if !self.pipelines[index].state.status.is_final() {
+                self.apply(index, Event::Cancel);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        for index in 0..self.pipelines.len() {
+            self.apply(index, Event::Tick);
+        }
+    }
+
+    fn next_wake(&self) -> Duration {
+        let next = self.pipelines.iter().filter_map(|pipeline| engine::next_wake(&pipeline.state)).min();
+        let wait = next.map_or(i64::from(u32::MAX), |at| at.since_ms(now()).max(1));
+        Duration::from_millis(wait.unsigned_abs().min(u64::from(u32::MAX)))
+    }
+
+    /// Lets the engine decide, and carries out what follows; a refusal means that the pipeline has moved on.
+    pub(super) fn apply(&mut self, index: usize, event: Event) {
+        let mut open = VecDeque::from([(index, event)]);
+        while let Some((index, event)) = open.pop_front() {
+            match engine::step(&mut self.pipelines[index].state, event, now()) {
+                Ok(effects) => {
+                    for effect in effects {
+                        self.carry_out(index, effect, &mut open);
+                    }
+                }
+                Err(refusal) => tracing::debug!(%refusal, "event not applied"),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, effect: Effect, open: &mut VecDeque<(usize, Event)>) {
+        let ticket =
+            |session: &Self, job| session.pipelines[index].index_of(job).map(|job| Ticket { pipeline: index, job });
+        match effect {
+            Effect::Offer { job, .. } => self.queue.extend(ticket(self, job)),
+            Effect::StartTrigger { job, .. } => {
+                if let Some(ticket) = ticket(self, job) {
+                    self.start_trigger(ticket, open);
+                }
+            }
+            Effect::Stop { job, .. } => {
+                if let Some(ticket) = ticket(self, job) {
+                    self.stop(ticket, open);
+                }
+            }
+            Effect::RequestResource { job, attempt, group } => {
+                let holder = self.groups.entry(group).or_default().request(Claim { job, attempt });
+                self.grant(holder, open);
+            }
+            Effect::ReleaseResource { job, attempt, group } => {
+                let holder = self.groups.get_mut(&group).and_then(|group| group.release(Claim { job, attempt }));
+                self.grant(holder, open);
+            }
+            Effect::Retried { job, reason, .. } => {
+                if let Some(ticket) = ticket(self, job) {
+                    let name = self.name(ticket);
+                    self.output.odd(&name, &format!("failed ({}), tried again", reason.as_str()));
+                }
+            }
+            Effect::JobChanged { job } => {
+                if let Some(ticket) = ticket(self, job) {
+                    self.changed(ticket, open);
+                }
+            }
+            Effect::PipelineFinished { status } => self.pipeline_ended(index, status, open),
+            // The server alone has actions; their jobs wait like manual ones here.
+            Effect::StartAction { .. }
+            | Effect::WakeAt { .. }
+            | Effect::LeaseMoved { .. }
+            | Effect::PipelineChanged { .. } => {}
+        }
+    }
+
+    fn grant(&self, holder: Option<Claim>, open: &mut VecDeque<(usize, Event)>) {
+        let Some(Claim { job, attempt }) = holder else { return };
+        if let Some(index) = self.pipelines.iter().position(|pipeline| pipeline.index_of(job).is_some()) {
+            open.push_back((index, Event::ResourceGranted { job, attempt }));
+        }
+    }
+
+    fn stop(&mut self, ticket: Ticket, open: &mut VecDeque<(usize, Event)>) {
+        let pipeline = &self.pipelines[ticket.pipeline];
+        let job = &pipeline.state.jobs[ticket.job];
+        if let Work::Trigger(_) = pipeline.plan.jobs[ticket.job].work {
+            if let Some(child) = pipeline.records[ticket.job].child {
+                open.push_back((child, Event::Cancel));
+            }
+            open.push_back((
+                ticket.pipeline,
+                Event::Finished { job: job.id, fence: job.fence, outcome: Outcome::Canceled },
+            ));
+        }
+        pipeline.records[ticket.job].stop.cancel();
+    }
+
+    /// Tells about a job, and does what a person would do now.
+    fn changed(&mut self, ticket: Ticket, open: &mut VecDeque<(usize, Event)>) {
+        let pipeline = &self.pipelines[ticket.pipeline];
+        let job = &pipeline.state.jobs[ticket.job];
+        let plan = &pipeline.plan.jobs[ticket.job];
+        let id = job.id;
+        match job.status {
+            Status::Manual if self.is_played(&plan.name) && needs_server(plan).is_none() => {
+                open.push_back((ticket.pipeline, Event::Play { job: id }));
+            }
+            Status::Scheduled if self.settings.no_delay => {
+                open.push_back((ticket.pipeline, Event::Play { job: id }));
+            }
+            _ => self.tell(ticket),
+        }
+    }
+
+    fn is_played(&self, name: &str) -> bool {
+        self.settings.play.iter().any(|word| {
+            word == "*" || word == name || name.strip_prefix(word.as_str()).is_some_and(super::selection::is_instance)
+        })
+    }
+
+    fn start_jobs(&mut self) {
+        while self.running < self.settings.parallel {
+            let Some(ticket) = self.queue.pop_front() else { return };
+            if let Err(error) = self.start(ticket) {
+                let name = self.name(ticket);
+                self.output.bad(&name, &format!("{error:#}"));
+                let fence = self.pipelines[ticket.pipeline].state.jobs[ticket.job].fence;
+                let record = &mut self.pipelines[ticket.pipeline].records[ticket.job];
+                record.note = Some(format!("{error:#}"));
+                // Another attempt would fail in the same way.
+                let failed = Outcome::Failed { reason: FailureReason::MissingDependency, exit_code: None };
+                self.finish(ticket, fence, failed);
+            }
+        }
+    }
+
+    fn start(&mut self, ticket: Ticket) -> Result<()> {
+        if !self.claim(ticket) {
+            return Ok(());
+        }
+        let request = request::job(&self.pipelines, ticket, &self.common)?;
+        let name = self.name(ticket);
+        let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
+        let (fence, attempt) = (job.fence, job.attempt);
+        let log = self.common.folders.log(&name, attempt);
+        let record = &mut self.pipelines[ticket.pipeline].records[ticket.job];
+        record.logs.push(log.clone());
+        record.stop = CancelToken::new();
+        let run = worker::Run {
+            request,
+            artifacts: self.common.folders.artifacts(&name),
+            name,
+            log,
+            output: Arc::clone(&self.output),
+            stop: record.stop.clone(),
+            keep: self.settings.keep,
+        };
+        self.running += 1;
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let ended = run.carry_out().await;
+            // Nobody listens where the run was ended at once.
+            let _ = sender.send(Message::Ended { ticket, fence, ended });
+        });
+        Ok(())
+    }
+
+    /// Takes a job that is ready; `false`: it was cancelled meanwhile.
+    pub(super) fn claim(&mut self, ticket: Ticket) -> bool {
+        let pipeline = &mut self.pipelines[ticket.pipeline];
+        let job = pipeline.state.jobs[ticket.job].id;
+        let event = Event::Claimed { job, lease_until: now().plus_ms(LEASE_MS) };
+        let claimed = engine::step(&mut pipeline.state, event, now()).is_ok();
+        if claimed {
+            let record = &mut pipeline.records[ticket.job];
+            record.order.get_or_insert(self.started);
+            self.started += 1;
+            self.tell(ticket);
+        }
+        claimed
+    }
+
+    /// A job's name, with those of the trigger jobs that lead to its pipeline.
+    pub(super) fn name(&self, ticket: Ticket) -> String {
+        name(&self.pipelines, ticket)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.pipelines.len() < PIPELINES_MAX
+    }
+}
+
+/// A job's name, with those of the trigger jobs that lead to its pipeline.
+#[must_use]
+pub fn name(pipelines: &[Pipeline], ticket: Ticket) -> String {
+    let pipeline = &pipelines[ticket.pipeline];
+    let own = &pipeline.plan.jobs[ticket.job].name;
+    pipeline.parent.map_or_else(|| own.clone(), |parent| format!("{} › {own}", name(pipelines, parent)))
+}
+
+/// The time of now.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Interrupt {
+        tokio::select! {
+            _ = self.interrupt.recv() => Interrupt::CtrlC,
+            _ = self.terminate.recv() => Interrupt::Terminate,
+            _ = self.hang_up.recv() => Interrupt::HangUp,
+        }
+    }
+}
