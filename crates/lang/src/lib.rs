@@ -18,7 +18,7 @@ pub mod template;
 pub mod variables;
 
 mod compile;
-
+mod driver;
 mod extends;
 mod fragment;
 mod glob;
@@ -44,6 +44,7 @@ use std::borrow::Cow;
 
 pub use context::{Context, PipelineSource, SettingVariable};
 pub use diagnostic::{Color, Diagnostic, Location, Severity, render};
+pub use driver::Driver;
 pub use merged::Merged;
 pub use request::{Answer, Answers, Request};
 use serin_model::plan::Plan;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::worktree::EventFlags;
+
 /// From merge request to production: Git, pipelines, canary and release in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "serin", version, propagate_version = true, max_term_width = 100)]
@@ -134,6 +136,8 @@ pub struct Lint {
     /// How findings are printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    pub event: EventFlags,
 }
 
 /// `serin run`.

@@ -9,6 +9,8 @@ mod demo;
 mod judge;
 mod local;
 mod terminal;
+#[allow(dead_code, reason = "the run of a pipeline uses the rest")]
+mod worktree;
 
 use std::process::ExitCode;
 

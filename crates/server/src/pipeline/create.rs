@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serin_engine::Event;
-use serin_lang::{Answer, Answers, Color, Compilation, Context, PipelineSource, Request, SettingVariable, SourceFile};
+use serin_lang::{Answer, Color, Compilation, Context, Driver, PipelineSource, Request, SettingVariable, SourceFile};
 use serin_model::limit::CONFIG_BYTES_MAX;
 use serin_model::plan::{AutoCancel, Plan, Variable};
 use serin_model::{CommitId, JobId, Status};
@@ -16,7 +16,7 @@ use serin_store::project::{self as projects, Project};
 use super::predefined::{self, Facts};
 use super::{apply, record};
 use crate::clock::now;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::hub::Change;
 use crate::refs::HEADS;
 use crate::{App, merge_request};
@@ -27,8 +27,6 @@ pub const PIPELINE_FILE: &str = ".gitlab-ci.yml";
 pub const SERVICE_FILE: &str = "serin.yml";
 /// Files of a tree that `exists` looks at.
 const TREE_FILES_MAX: usize = 200_000;
-/// Rounds of questions that one compilation may ask; includes nest no deeper.
-const ROUNDS_MAX: usize = 200;
 /// The commit before the first one.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
@@ -226,19 +224,18 @@ async fn changed_files(app: &App, new: &NewPipeline) -> Result<Option<Vec<String
 }
 
 async fn compile(app: &App, new: &NewPipeline, entry: &SourceFile, context: &Context) -> Result<Compilation> {
-    let mut answers = Answers::default();
-    for _ in 0..ROUNDS_MAX {
-        match serin_lang::compile(entry, context, &answers) {
+    let mut driver = Driver::new(entry, context);
+    loop {
+        match driver.step() {
             serin_lang::Step::Done(compilation) => return Ok(*compilation),
             serin_lang::Step::Ask(requests) => {
                 for request in requests {
                     let answer = answer(app, new, &request).await?;
-                    answers.give(request, answer);
+                    driver.give(request, answer);
                 }
             }
         }
     }
-    Err(Error::new(Kind::Invalid, format!("`{}` asks for files without an end", entry.path)))
 }
 
 async fn answer(app: &App, new: &NewPipeline, request: &Request) -> Result<Answer> {

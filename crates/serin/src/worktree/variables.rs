@@ -1,0 +1,144 @@
+//! Variables of a local pipeline: predefined ones, `.serin.env`, flags.
+
+use anyhow::{Result, bail};
+use serin_lang::SettingVariable;
+use serin_model::plan::Variable;
+
+use super::facts::{Head, NO_COMMIT};
+use super::{Event, EventFlags, Project};
+
+/// Holds variables as the project's settings on a server would; not for the repository.
+pub const ENV_FILE: &str = ".serin.env";
+/// Values that are shorter cannot be hidden without hiding everything.
+const MASKED_BYTES_MIN: usize = 8;
+
+/// Reads `KEY=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if is_key(key) => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as `KEY=VALUE`, with a key of letters, digits, `_` and `-`".to_owned()),
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// A value of an input as JSON: numbers, booleans and lists as they are, all else as text.
+pub fn json(value: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(value) {
+        Ok(known) if !known.is_null() && !known.is_object() => known.to_string(),
+        _ => serde_json::Value::String(value.to_owned()).to_string(),
+    }
+}
+
+impl Project {
+    /// The variables of `.serin.env`: `KEY=VALUE` lines; values that can be hidden in logs are.
+    pub(super) fn settings(&self) -> Result<Vec<SettingVariable>> {
+        let Some(file) = self.file(ENV_FILE)? else { return Ok(Vec::new()) };
+        let mut settings = Vec::new();
+        for (at, line) in file.text().lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let Some((key, value)) = line.split_once('=').filter(|(key, _)| is_key(key)) else {
+                // The line may hold a secret, so it is not shown.
+                bail!("line {} of `{ENV_FILE}` is not `KEY=VALUE`", at + 1);
+            };
+            let value = unquoted(value);
+            let masked = value.len() >= MASKED_BYTES_MIN;
+            let variable = Variable { masked, ..Variable::plain(key, value) };
+            settings.push(SettingVariable { variable, ..SettingVariable::plain(key, "") });
+        }
+        Ok(settings)
+    }
+}
+
+fn unquoted(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
+}
+
+/// The predefined variables that are known before the file is read, beyond those that the compiler derives itself.
+pub fn predefined(project: &Project, flags: &EventFlags) -> Vec<Variable> {
+    let facts = &project.facts;
+    let login = facts.user_email.split('@').next().filter(|login| !login.is_empty()).unwrap_or("local");
+    let name = if facts.user_name.is_empty() { login } else { &facts.user_name };
+    let mut list = vec![
+        ("CI_SERVER", "yes".to_owned()),
+        ("CI_SERVER_NAME", "Serin".to_owned()),
+        ("CI_SERVER_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
+        ("CI_PROJECT_ID", "1".to_owned()),
+        ("CI_PROJECT_VISIBILITY", "private".to_owned()),
+        ("CI_CONFIG_PATH", flags.file.clone().unwrap_or_else(|| super::PIPELINE_FILE.to_owned())),
+        ("CI_COMMIT_BEFORE_SHA", NO_COMMIT.to_owned()),
+        ("GITLAB_USER_ID", "1".to_owned()),
+        ("GITLAB_USER_LOGIN", login.to_owned()),
+        ("GITLAB_USER_NAME", name.to_owned()),
+        ("GITLAB_USER_EMAIL", facts.user_email.clone()),
+    ];
+    if let Some(head) = &facts.head {
+        list.extend(commit(head));
+    }
+    match flags.event {
+        Event::MergeRequest => list.extend(merge_request(project, flags)),
+        Event::Schedule => list.push(("CI_PIPELINE_SCHEDULE_DESCRIPTION", "local".to_owned())),
+        _ => {}
+    }
+    list.into_iter().map(|(key, value)| Variable { raw: true, ..Variable::plain(key, value) }).collect()
+}
+
+fn commit(head: &Head) -> Vec<(&'static str, String)> {
+    let description = head.message.split_once('\n').map_or("", |(_, rest)| rest.trim_start_matches('\n'));
+    vec![
+        ("CI_COMMIT_MESSAGE", head.message.clone()),
+        ("CI_COMMIT_TITLE", head.title().to_owned()),
+        ("CI_COMMIT_DESCRIPTION", description.to_owned()),
+        ("CI_COMMIT_AUTHOR", head.author.clone()),
+        ("CI_COMMIT_TIMESTAMP", head.timestamp.clone()),
+    ]
+}
+
+fn merge_request(project: &Project, flags: &EventFlags) -> Vec<(&'static str, String)> {
+    let facts = &project.facts;
+    let (path, url) = facts.project(&project.root);
+    let target = flags.target.clone().unwrap_or_else(|| facts.default_branch.clone());
+    let head = facts.head.clone().unwrap_or_default();
+    let base = project.git.commit(&target).unwrap_or_default();
+    let url = format!("{url}/{path}");
+    vec![
+        ("CI_MERGE_REQUEST_ID", "1".to_owned()),
+        ("CI_MERGE_REQUEST_IID", "1".to_owned()),
+        ("CI_MERGE_REQUEST_TITLE", head.title().to_owned()),
+        ("CI_MERGE_REQUEST_EVENT_TYPE", "detached".to_owned()),
+        ("CI_MERGE_REQUEST_REF_PATH", "refs/merge-requests/1/head".to_owned()),
+        ("CI_MERGE_REQUEST_PROJECT_ID", "1".to_owned()),
+        ("CI_MERGE_REQUEST_PROJECT_PATH", path.clone()),
+        ("CI_MERGE_REQUEST_PROJECT_URL", url.clone()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "1".to_owned()),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH", path),
+        ("CI_MERGE_REQUEST_SOURCE_PROJECT_URL", url),
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", head.sha),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", target),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", base.clone()),
+        ("CI_MERGE_REQUEST_DIFF_BASE_SHA", base),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{json, pair, unquoted};
+
+    #[test]
+    fn pairs_and_values() {
+        assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(pair("A").is_err() && pair("=x").is_err() && pair("a b=c").is_err());
+        assert_eq!(
+            (json("3"), json("[1]"), json("x y"), json("\"3\"")),
+            ("3".to_owned(), "[1]".to_owned(), "\"x y\"".to_owned(), "\"3\"".to_owned())
+        );
+        assert_eq!((unquoted("'a b'"), unquoted("\"a"), unquoted("x")), ("a b", "\"a", "x"));
+    }
+}
