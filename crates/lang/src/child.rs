@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use serin_model::plan::{Trigger, TriggerInclude, TriggerSource};
+use serin_model::plan::{Job, Plan, Trigger, TriggerInclude, TriggerSource, Variable};
 
-use crate::SourceFile;
+use crate::expand::{Circle, expand_in_runner};
 use crate::inputs::quote;
+use crate::{Context, SourceFile, variables};
 
 /// Path that messages show for an entry that was made of `trigger:include`.
 pub const PATH: &str = "trigger:include";
@@ -24,6 +25,34 @@ pub fn entry(trigger: &Trigger) -> Option<SourceFile> {
         let _ = writeln!(text, "  - {{{source}{}}}", inputs(include));
     }
     Some(SourceFile::new(PATH, text))
+}
+
+/// What a trigger job hands to its downstream pipeline as pipeline variables (`trigger:forward`): its own variables with
+/// what the upstream pipeline knows put into them, under the upstream's pipeline variables where those are forwarded.
+///
+/// # Errors
+/// Where variables refer to each other in a circle.
+pub fn forwarded(
+    (trigger, job): (&Trigger, &Job),
+    plan: &Plan,
+    context: &Context,
+    late: &[Variable],
+) -> Result<Vec<Variable>, Circle> {
+    let mut list = Vec::new();
+    if trigger.forward_yaml_variables {
+        let all = variables::of_job(plan, job, context, late, &[])?;
+        let look_up = |key: &str| all.iter().find(|known| known.key == key).map(|known| known.value.as_str());
+        for own in &job.variables {
+            let Some(variable) = all.iter().find(|known| known.key == own.key) else { continue };
+            let value = if own.raw { variable.value.clone() } else { expand_in_runner(&variable.value, &look_up) };
+            list.push(Variable { value, raw: true, ..variable.clone() });
+        }
+    }
+    if trigger.forward_pipeline_variables {
+        list.retain(|own| !context.pipeline_variables.iter().any(|given| given.key == own.key));
+        list.extend(context.pipeline_variables.iter().cloned());
+    }
+    Ok(list)
 }
 
 fn source(source: &TriggerSource) -> Option<String> {
@@ -51,9 +80,9 @@ fn inputs(include: &TriggerInclude) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::entry;
+    use super::{entry, forwarded};
     use crate::{Answer, Answers, Context, Request, SourceFile, Step, compile};
-    use serin_model::plan::Work;
+    use serin_model::plan::{Variable, Work};
 
     #[test]
     fn a_child_is_compiled_from_its_trigger() {
@@ -70,5 +99,34 @@ mod tests {
         let plan = done.plan.unwrap();
         let Work::Script(script) = &plan.jobs[0].work else { panic!() };
         assert_eq!(script.script, ["a \"b\": $x"]);
+    }
+
+    #[test]
+    fn a_child_gets_what_is_forwarded() {
+        let keys = |forward: &str| {
+            let file = format!(
+                "variables: {{ROOT: r}}\nchild: {{variables: {{OWN: $ROOT-$CI_COMMIT_BRANCH}}, trigger: {{include: c.yml, \
+                 forward: {{{forward}}}}}}}"
+            );
+            let context = Context {
+                branch: Some("main".to_owned()),
+                default_branch: "main".to_owned(),
+                pipeline_variables: vec![Variable::plain("GIVEN", "g")],
+                ..Context::default()
+            };
+            let Step::Done(done) = compile(&SourceFile::new("x", file), &context, &Answers::default()) else {
+                panic!()
+            };
+            let plan = done.plan.unwrap();
+            let Work::Trigger(trigger) = &plan.jobs[0].work else { panic!() };
+            let list = forwarded((trigger, &plan.jobs[0]), &plan, &context, &[]).unwrap();
+            list.into_iter()
+                .map(|variable| format!("{}={}", variable.key, variable.value))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(keys(""), "ROOT=r OWN=r-main");
+        assert_eq!(keys("pipeline_variables: true"), "ROOT=r OWN=r-main GIVEN=g");
+        assert_eq!(keys("yaml_variables: false"), "");
     }
 }

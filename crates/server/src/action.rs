@@ -63,24 +63,11 @@ pub fn start(app: &Arc<App>, ticket: Ticket) {
     });
 }
 
-/// Fails a trigger job in words: downstream pipelines are understood, and not carried out by this version.
-pub fn refuse_trigger(app: &Arc<App>, ticket: Ticket) {
-    let for_task = Arc::clone(app);
-    app.in_background(async move {
-        let said = "this version of Serin makes no downstream pipelines; move the jobs into this pipeline";
-        let refused = async {
-            let (job, _stop) = claim(&for_task, ticket).await?;
-            crate::runner::trace_line(&for_task, &job, said).await?;
-            let outcome = Outcome::Failed { reason: FailureReason::DownstreamFailure, exit_code: None };
-            finish(&for_task, ticket, &job, (outcome, Some(said))).await
-        };
-        if let Err(error) = refused.await {
-            tracing::warn!(job = ticket.job, %error, "trigger job not ended");
-        }
-    });
-}
-
-async fn claim(app: &Arc<App>, ticket: Ticket) -> Result<(rows::Job, Stopper)> {
+/// Claims a job that the server itself carries out; the token says when it is to stop.
+///
+/// # Errors
+/// Where somebody else holds it, or it was cancelled meanwhile.
+pub(crate) async fn claim(app: &Arc<App>, ticket: Ticket) -> Result<(rows::Job, Stopper)> {
     let lease_until = now().plus_ms(LEASE_MS);
     pipeline::apply(app, ticket.pipeline, Event::Claimed { job: JobId(ticket.job), lease_until }).await?;
     let state = pipeline::job_state(app, ticket).await?;
@@ -116,14 +103,27 @@ async fn claim_and_run(app: &Arc<App>, ticket: Ticket) -> Result<()> {
     finish(app, ticket, &running.job, (outcome, note.as_deref())).await
 }
 
-async fn belongings(app: &App, job: &rows::Job) -> Result<(Project, rows::Pipeline)> {
+/// The project and the pipeline of a job.
+///
+/// # Errors
+/// Where one is missing.
+pub(crate) async fn belongings(app: &App, job: &rows::Job) -> Result<(Project, rows::Pipeline)> {
     let mut db = app.store.read().await?;
     let project = projects::project_get(&mut db, job.project_id).await?;
     let pipeline = rows::pipeline_get(&mut db, job.pipeline_id).await?;
     project.zip(pipeline).ok_or_else(|| Error::not_found(format!("pipeline of job {}", job.id)))
 }
 
-async fn finish(app: &Arc<App>, ticket: Ticket, job: &rows::Job, end: (Outcome, Option<&str>)) -> Result<()> {
+/// Ends a job that the server itself carried out.
+///
+/// # Errors
+/// Where it is no longer held by this call.
+pub(crate) async fn finish(
+    app: &Arc<App>,
+    ticket: Ticket,
+    job: &rows::Job,
+    end: (Outcome, Option<&str>),
+) -> Result<()> {
     let mut tx = app.store.begin().await?;
     rows::job_set_result(&mut tx, job.id, end.1, "[]", None).await?;
     tx.commit().await?;

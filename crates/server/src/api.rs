@@ -63,6 +63,7 @@ fn version_4() -> Router<Arc<App>> {
         .route("/projects/{project}/pipelines", get(pipelines::list))
         .route("/projects/{project}/pipelines/{pipeline}", get(pipelines::show))
         .route("/projects/{project}/pipelines/{pipeline}/jobs", get(pipelines::jobs))
+        .route("/projects/{project}/pipelines/{pipeline}/bridges", get(pipelines::bridges))
         .route("/projects/{project}/pipelines/{pipeline}/cancel", post(pipelines::cancel))
         .route("/projects/{project}/pipelines/{pipeline}/retry", post(pipelines::retry))
         .route("/projects/{project}/jobs/{job}", get(jobs::show))

@@ -10,6 +10,7 @@ pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod delivery;
+mod downstream;
 pub mod error;
 pub mod git_http;
 pub mod hub;

@@ -206,7 +206,7 @@ async fn start_pipeline(
     // The same head on the same target is built once, however often it is looked at.
     let cause = format!("merge_request:{}:{}:{}", request.id, request.head_commit, request.target_commit);
     let source = Source::MergeRequest(Box::new(request.clone()));
-    create::create(app, NewPipeline { project, cause, source, commit, account_id }).await
+    create::create(app, NewPipeline { project, cause, source, commit, account_id, upstream: None }).await
 }
 
 /// Brings a merge request up to its branches: head, target, conflicts, merged result. Gives the merged commit.

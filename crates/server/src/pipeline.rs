@@ -135,7 +135,7 @@ fn carry_out(app: &Arc<App>, stepped: Stepped) {
         match effect {
             Effect::Offer { job, .. } => app.queue.offer(Ticket { pipeline, job: job.0 }),
             Effect::StartAction { job, .. } => crate::action::start(app, Ticket { pipeline, job: job.0 }),
-            Effect::StartTrigger { job, .. } => crate::action::refuse_trigger(app, Ticket { pipeline, job: job.0 }),
+            Effect::StartTrigger { job, .. } => crate::downstream::start(app, Ticket { pipeline, job: job.0 }),
             Effect::Stop { job, fence } => app.holders.stop(job.0, fence),
             Effect::RequestResource { job, attempt, group } => {
                 let ticket = Ticket { pipeline, job: job.0 };
@@ -280,7 +280,7 @@ fn offer_again(app: &Arc<App>, pipeline: i64, jobs: &[engine::Job]) {
         match job.spec.kind {
             engine::Kind::Script => app.queue.offer(ticket),
             engine::Kind::Action => crate::action::start(app, ticket),
-            engine::Kind::Trigger => crate::action::refuse_trigger(app, ticket),
+            engine::Kind::Trigger => crate::downstream::start(app, ticket),
         }
     }
 }

@@ -104,8 +104,8 @@ pub async fn changed(app: &Arc<App>, task_id: i64, task: Task) -> Result<()> {
             None => Source::Branch { name: name.trim_start_matches(HEADS).to_owned(), before: old.clone() },
         };
         let commit = CommitId(new.clone());
-        create::create(app, NewPipeline { project, cause: format!("ref:{task_id}"), source, commit, account_id })
-            .await?;
+        let cause = format!("ref:{task_id}");
+        create::create(app, NewPipeline { project, cause, source, commit, account_id, upstream: None }).await?;
     }
     finish(app, task_id).await
 }

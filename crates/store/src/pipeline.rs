@@ -23,6 +23,8 @@ pub struct Pipeline {
     pub commit_id: String,
     /// That commit's tree.
     pub tree_id: String,
+    /// The trigger job that made it.
+    pub upstream_job_id: Option<i64>,
     /// Its merge request.
     pub merge_request_id: Option<i64>,
     /// The merge request's source commit.
@@ -130,9 +132,9 @@ pub async fn pipeline_create(db: &mut Connection, pipeline: &Pipeline) -> Result
     sqlx::query_as(
         "insert into pipeline (project_id, iid, cause, source, ref_name, commit_id, tree_id, merge_request_id,
             head_commit, target_commit, account_id, title, name, status, problem, stages, variables, auto_cancel,
-            created_at, finished_at)
+            created_at, finished_at, upstream_job_id)
          values ($1, (select coalesce(max(iid), 0) + 1 from pipeline where project_id = $1),
-            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          on conflict (cause) do nothing returning id, iid",
     )
     .bind(pipeline.project_id)
@@ -154,6 +156,7 @@ pub async fn pipeline_create(db: &mut Connection, pipeline: &Pipeline) -> Result
     .bind(&pipeline.auto_cancel)
     .bind(pipeline.created_at)
     .bind(pipeline.finished_at)
+    .bind(pipeline.upstream_job_id)
     .fetch_optional(db)
     .await
 }
@@ -163,13 +166,35 @@ pub async fn pipeline_get(db: &mut Connection, id: i64) -> Result<Option<Pipelin
     sqlx::query_as("select * from pipeline where id = $1").bind(id).fetch_optional(db).await
 }
 
-/// A project's pipelines, newest first.
+/// The pipeline that was made for that cause.
+pub async fn pipeline_of_cause(db: &mut Connection, cause: &str) -> Result<Option<Pipeline>> {
+    sqlx::query_as("select * from pipeline where cause = $1").bind(cause).fetch_optional(db).await
+}
+
+/// The pipelines that a job made, oldest first.
+pub async fn pipeline_of_upstream_job(db: &mut Connection, job_id: i64) -> Result<Vec<Pipeline>> {
+    sqlx::query_as("select * from pipeline where upstream_job_id = $1 order by id").bind(job_id).fetch_all(db).await
+}
+
+/// How many pipelines the jobs of a pipeline made.
+pub async fn pipeline_count_downstream(db: &mut Connection, pipeline_id: i64) -> Result<i64> {
+    sqlx::query_scalar(
+        "select count(*) from pipeline where upstream_job_id in (select id from job where pipeline_id = $1)",
+    )
+    .bind(pipeline_id)
+    .fetch_one(db)
+    .await
+}
+
+/// A project's pipelines without child pipelines, newest first.
 pub async fn pipeline_list(db: &mut Connection, project_id: i64, most: i64) -> Result<Vec<Pipeline>> {
-    sqlx::query_as("select * from pipeline where project_id = $1 order by id desc limit $2")
-        .bind(project_id)
-        .bind(most)
-        .fetch_all(db)
-        .await
+    sqlx::query_as(
+        "select * from pipeline where project_id = $1 and source <> 'parent_pipeline' order by id desc limit $2",
+    )
+    .bind(project_id)
+    .bind(most)
+    .fetch_all(db)
+    .await
 }
 
 /// A merge request's pipelines, newest first.

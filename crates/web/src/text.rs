@@ -274,6 +274,9 @@ texts! {
     source_merge_request: "merge request", "合并请求";
     source_push: "push", "推送";
     source_web: "by hand", "手动";
+    source_parent: "child pipeline", "子流水线";
+    source_upstream: "another project's pipeline", "其他项目的流水线";
+    upstream: "Triggered by", "触发自";
     status_canceled: "canceled", "已取消";
     status_canceling: "canceling", "取消中";
     status_created: "created", "已创建";

@@ -166,6 +166,9 @@ pub struct Job {
     pub duration: Option<f64>,
     /// Where a person finds it.
     pub web_url: String,
+    /// The pipeline that a trigger job made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downstream_pipeline: Option<Pipeline>,
 }
 
 /// An environment.

@@ -127,12 +127,17 @@ async fn pipeline(command: Pipeline) -> Result<()> {
             (of, made)
         }
     };
-    let path = format!("/projects/{}/pipelines/{}/jobs", part(&of.project), made.id);
-    let jobs: Vec<rest::Job> = client(&of.server).get(&path).await?;
-    show(of.server.format, &json!({ "pipeline": made, "jobs": jobs }), || {
+    let path = format!("/projects/{}/pipelines/{}", part(&of.project), made.id);
+    let jobs: Vec<rest::Job> = client(&of.server).get(&format!("{path}/jobs")).await?;
+    let bridges: Vec<rest::Job> = client(&of.server).get(&format!("{path}/bridges")).await?;
+    show(of.server.format, &json!({ "pipeline": made, "jobs": jobs, "bridges": bridges }), || {
         let mut lines = vec![pipeline_line(&made), styled(CYAN, &made.web_url)];
         lines.extend(made.yaml_errors.iter().cloned());
         lines.extend(jobs.iter().map(job_line));
+        for bridge in &bridges {
+            lines.push(job_line(bridge));
+            lines.extend(bridge.downstream_pipeline.iter().map(|made| format!("  → {}", pipeline_line(made))));
+        }
         lines
     })
 }

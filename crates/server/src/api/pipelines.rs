@@ -64,7 +64,8 @@ pub async fn create(
     let commit = repository.git.resolve(&format!("{HEADS}{branch}")).await?;
     let commit = commit.ok_or_else(|| Error::invalid(format!("there is no branch `{branch}`")))?;
     let cause = format!("web:{}", secret::hash(&secret::generate()?));
-    let new = NewPipeline { project, cause, source: Source::Web { branch }, commit, account_id: account.id };
+    let new =
+        NewPipeline { project, cause, source: Source::Web { branch }, commit, account_id: account.id, upstream: None };
     let id = create::create(&app, new).await?;
     let id = id.ok_or_else(|| Error::conflict("no job of the file runs for this branch when started by hand"))?;
     let (project, row) = find(&app, (&name, id)).await?;
@@ -89,6 +90,16 @@ pub async fn jobs(
 ) -> Result<Json<Vec<rest::Job>>> {
     let (project, row) = find(&app, (&name, id)).await?;
     Ok(Json(view::jobs(&app, &project, &row).await?))
+}
+
+/// `GET /projects/:project/pipelines/:pipeline/bridges`
+pub async fn bridges(
+    State(app): State<Arc<App>>,
+    Caller(_): Caller,
+    Path((name, id)): Path<(String, i64)>,
+) -> Result<Json<Vec<rest::Job>>> {
+    let (project, row) = find(&app, (&name, id)).await?;
+    Ok(Json(view::bridges(&app, &project, &row).await?))
 }
 
 /// `POST /projects/:project/pipelines/:pipeline/cancel`

@@ -73,17 +73,46 @@ pub fn job(app: &App, project: &Project, row: &Job, stages: &[String]) -> rest::
         finished_at: row.finished_at.map(time),
         duration,
         web_url: format!("{}/{}/-/jobs/{}", app.url(), project.path, row.id),
+        downstream_pipeline: None,
     }
 }
 
-/// The jobs of a pipeline as the API shows them.
+/// The jobs of a pipeline as the API shows them, without its trigger jobs.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn jobs(app: &App, project: &Project, row: &Pipeline) -> Result<Vec<rest::Job>> {
     let stages: Vec<String> = record::decode(&row.stages)?;
     let rows = pipelines::job_list(&mut *app.store.read().await?, row.id).await?;
-    Ok(rows.iter().map(|row| job(app, project, row, &stages)).collect())
+    let mut list = Vec::new();
+    for row in &rows {
+        if !matches!(plan(row)?.work, plan::Work::Trigger(_)) {
+            list.push(job(app, project, row, &stages));
+        }
+    }
+    Ok(list)
+}
+
+/// The trigger jobs of a pipeline as the API shows them, each with the newest pipeline that it made.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn bridges(app: &App, project: &Project, row: &Pipeline) -> Result<Vec<rest::Job>> {
+    let stages: Vec<String> = record::decode(&row.stages)?;
+    let mut db = app.store.read().await?;
+    let mut list = Vec::new();
+    for row in pipelines::job_list(&mut db, row.id).await? {
+        if !matches!(plan(&row)?.work, plan::Work::Trigger(_)) {
+            continue;
+        }
+        let mut shown = job(app, project, &row, &stages);
+        if let Some(made) = pipelines::pipeline_of_upstream_job(&mut db, row.id).await?.pop() {
+            let of = serin_store::project::project_get(&mut db, made.project_id).await?;
+            shown.downstream_pipeline = of.map(|of| pipeline(app, &of, &made));
+        }
+        list.push(shown);
+    }
+    Ok(list)
 }
 
 /// A merge request as the API shows it.

@@ -25,6 +25,8 @@ use crate::{App, merge_request};
 pub const PIPELINE_FILE: &str = ".gitlab-ci.yml";
 /// The service file.
 pub const SERVICE_FILE: &str = "serin.yml";
+/// The built-in template of the three flows.
+const TEMPLATE: &str = "DevOps.gitlab-ci.yml";
 /// Files of a tree that `exists` looks at.
 const TREE_FILES_MAX: usize = 200_000;
 /// The commit before the first one.
@@ -49,6 +51,37 @@ pub enum Source {
         /// The branch.
         branch: String,
     },
+    /// A trigger job of another project.
+    Project {
+        /// The branch.
+        branch: String,
+    },
+    /// A trigger job of a pipeline of the same commit.
+    Child(Box<Child>),
+}
+
+/// What a child pipeline is made of.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// The pipeline whose job triggers it.
+    pub parent: Pipeline,
+    /// Its pipeline file.
+    pub entry: SourceFile,
+}
+
+/// Values for `spec:inputs`, as JSON texts.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(pub Vec<(String, String)>);
+
+/// The trigger job that makes a pipeline, and what it hands on.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The job.
+    pub job_id: i64,
+    /// Pipeline variables.
+    pub variables: Vec<Variable>,
+    /// Inputs of the pipeline's file.
+    pub inputs: Inputs,
 }
 
 /// What a new pipeline is to be.
@@ -64,6 +97,8 @@ pub struct NewPipeline {
     pub commit: CommitId,
     /// Who caused it.
     pub account_id: i64,
+    /// The trigger job that makes it.
+    pub upstream: Option<Upstream>,
 }
 
 impl Source {
@@ -72,22 +107,28 @@ impl Source {
             Self::Branch { .. } | Self::Tag(_) => PipelineSource::Push,
             Self::MergeRequest(_) => PipelineSource::MergeRequestEvent,
             Self::Web { .. } => PipelineSource::Web,
+            Self::Project { .. } => PipelineSource::Pipeline,
+            Self::Child(_) => PipelineSource::ParentPipeline,
         }
     }
 
     fn ref_name(&self) -> String {
         match self {
-            Self::Branch { name, .. } | Self::Tag(name) | Self::Web { branch: name } => name.clone(),
+            Self::Branch { name, .. }
+            | Self::Tag(name)
+            | Self::Web { branch: name }
+            | Self::Project { branch: name } => name.clone(),
             Self::MergeRequest(request) => merge_request::ref_name(request.iid, "merge"),
+            Self::Child(child) => child.parent.ref_name.clone(),
         }
     }
 
     /// The branch by whose protection its variables are chosen.
     fn branch(&self) -> Option<&str> {
         match self {
-            Self::Branch { name, .. } | Self::Web { branch: name } => Some(name),
+            Self::Branch { name, .. } | Self::Web { branch: name } | Self::Project { branch: name } => Some(name),
             Self::MergeRequest(request) => Some(&request.source_branch),
-            Self::Tag(_) => None,
+            Self::Tag(_) | Self::Child(_) => None,
         }
     }
 }
@@ -99,6 +140,8 @@ struct Known {
     tag: Option<String>,
     protected: bool,
     predefined: Vec<Variable>,
+    #[serde(default)]
+    pipeline: Vec<Variable>,
 }
 
 impl Known {
@@ -108,6 +151,7 @@ impl Known {
             tag: context.tag.clone(),
             protected: context.protected,
             predefined: context.predefined.clone(),
+            pipeline: context.pipeline_variables.clone(),
         }
     }
 }
@@ -128,6 +172,7 @@ pub async fn context_of(app: &App, project: &Project, pipeline: &Pipeline) -> Re
         sha: pipeline.commit_id.clone(),
         protected: known.protected,
         predefined: known.predefined,
+        pipeline_variables: known.pipeline,
         project_variables: settings.into_iter().map(setting).collect(),
         server_url: app.url().to_owned(),
         ..Context::default()
@@ -144,7 +189,14 @@ pub async fn create(app: &Arc<App>, new: NewPipeline) -> Result<Option<i64>> {
     let commit = repository.git.commit(&new.commit).await?;
     let author = account::account_get(&mut *app.store.read().await?, new.account_id).await?;
     let facts = Facts { app, project: &new.project, commit: &commit, source: &new.source, author: author.as_ref() };
-    let context = context(app, &new, predefined::variables(&facts)).await?;
+    let mut context = match &new.source {
+        Source::Child(child) => child_context(app, &new.project, &child.parent).await?,
+        _ => context(app, &new, predefined::variables(&facts)).await?,
+    };
+    if let Some(upstream) = &new.upstream {
+        context.pipeline_variables.clone_from(&upstream.variables);
+        context.inputs.clone_from(&upstream.inputs.0);
+    }
     let (compilation, entry) = match entry {
         Entry::File(file) => (compile(app, &new, &file, &context).await?, file),
         Entry::Broken(problem, file) => (*problem, file),
@@ -165,6 +217,9 @@ enum Entry {
 }
 
 async fn entry_file(app: &App, new: &NewPipeline) -> Result<Option<Entry>> {
+    if let Source::Child(child) = &new.source {
+        return Ok(Some(Entry::File(child.entry.clone())));
+    }
     let repository = app.repository(new.project.id)?;
     if let Some(bytes) = repository.git.read_file(&new.commit, PIPELINE_FILE, CONFIG_BYTES_MAX as u64).await? {
         return Ok(Some(Entry::File(SourceFile::new(PIPELINE_FILE, bytes))));
@@ -181,6 +236,21 @@ async fn entry_file(app: &App, new: &NewPipeline) -> Result<Option<Entry>> {
             Entry::Broken(Box::new(broken), file)
         }
     }))
+}
+
+/// A child pipeline knows what its parent knows of event, ref and changes.
+async fn child_context(app: &App, project: &Project, parent: &Pipeline) -> Result<Context> {
+    let known = context_of(app, project, parent).await?;
+    let before = known.predefined.iter().find(|variable| variable.key == "CI_COMMIT_BEFORE_SHA");
+    let base = parent.target_commit.clone().or_else(|| before.map(|variable| variable.value.clone()));
+    let changed_files = match base.filter(|base| base != NO_COMMIT) {
+        Some(base) => {
+            let repository = app.repository(project.id)?;
+            Some(repository.git.changed_files(&CommitId(base), &CommitId(parent.commit_id.clone())).await?)
+        }
+        None => None,
+    };
+    Ok(Context { source: PipelineSource::ParentPipeline, changed_files, ..known })
 }
 
 async fn context(app: &App, new: &NewPipeline, predefined: Vec<Variable>) -> Result<Context> {
@@ -265,10 +335,25 @@ async fn answer(app: &App, new: &NewPipeline, request: &Request) -> Result<Answe
             Answer::Missing(format!("files of project `{project}` cannot be listed on this server"))
         }
         Request::Remote { url } => Answer::Missing(format!("this server fetches no remote files, so not `{url}`")),
+        Request::Template { name } if name == TEMPLATE => devops(app, new).await?,
         Request::Template { name } => Answer::Missing(format!("there is no template `{name}` on this server")),
         Request::Component { address, .. } => {
             Answer::Missing(format!("this server has no component catalogue, so not `{address}`"))
         }
+    })
+}
+
+/// The three flows, for the service that `serin.yml` of the commit describes.
+async fn devops(app: &App, new: &NewPipeline) -> Result<Answer> {
+    let repository = app.repository(new.project.id)?;
+    let Some(bytes) = repository.git.read_file(&new.commit, SERVICE_FILE, CONFIG_BYTES_MAX as u64).await? else {
+        return Ok(Answer::Missing(format!("`{TEMPLATE}` needs a `{SERVICE_FILE}` beside it, and there is none")));
+    };
+    let file = SourceFile::new(SERVICE_FILE, bytes);
+    let (config, findings) = serin_lang::service::parse(&file);
+    Ok(match config {
+        Some(config) => Answer::File(serin_lang::template::devops(&config).bytes),
+        None => Answer::Missing(serin_lang::render(&findings, &[file], Color::Plain)),
     })
 }
 
@@ -313,6 +398,10 @@ fn row(
         Source::MergeRequest(request) => Some(request),
         _ => None,
     };
+    let parent = match &new.source {
+        Source::Child(child) => Some(&child.parent),
+        _ => None,
+    };
     let failed = problem.is_some();
     Ok(Pipeline {
         id: 0,
@@ -325,7 +414,10 @@ fn row(
         tree_id: commit.tree.0.clone(),
         merge_request_id: request.map(|request| request.id),
         head_commit: request.map(|request| request.head_commit.clone()),
-        target_commit: request.map(|request| request.target_commit.clone()),
+        target_commit: request
+            .map(|request| request.target_commit.clone())
+            .or_else(|| parent.and_then(|parent| parent.target_commit.clone())),
+        upstream_job_id: new.upstream.as_ref().map(|upstream| upstream.job_id),
         account_id: new.account_id,
         title: request.map_or_else(|| commit.title.clone(), |request| request.title.clone()),
         name: plan.name.clone(),
@@ -342,7 +434,11 @@ fn row(
 
 async fn keep(app: &Arc<App>, row: Pipeline, plan: &Plan) -> Result<Option<i64>> {
     let mut tx = app.store.begin().await?;
-    let superseded = rows::pipeline_unfinished_of_ref(&mut tx, row.project_id, &row.ref_name).await?;
+    // A child is a part of the newest pipeline, so it takes no other one's place.
+    let superseded = match row.upstream_job_id {
+        Some(_) => Vec::new(),
+        None => rows::pipeline_unfinished_of_ref(&mut tx, row.project_id, &row.ref_name).await?,
+    };
     let Some((id, iid)) = rows::pipeline_create(&mut tx, &row).await? else { return Ok(None) };
     for (position, job) in plan.jobs.iter().enumerate() {
         let job = rows::Job {

@@ -16,6 +16,7 @@ use serin_store::pipeline::{self as rows, Job, Pipeline};
 use serin_store::project::Project;
 
 use super::Fields;
+use super::row::{self, PipelineRow};
 use crate::frame::{Frame, Tab};
 use crate::icon;
 use crate::log as lines_of;
@@ -57,6 +58,7 @@ struct Page {
     question: Option<String>,
     acts: Vec<Act>,
     artifacts_href: Option<String>,
+    downstream: Vec<PipelineRow>,
     lines: u64,
     running: bool,
 }
@@ -164,6 +166,7 @@ pub(crate) async fn show(visit: &Visit, project: &Project, id: i64) -> Result<Re
         question: plan.manual_confirmation.filter(|_| manual),
         acts: acts(&row.status, visit.t()),
         artifacts_href: artifacts.map(|_| api),
+        downstream: row::downstream(visit, row.id).await?,
         lines: visit.app.objects.traces.state(key).await?.lines,
         running: row.started_at.is_some() && row.finished_at.is_none(),
         j: card(visit, project, &row),

@@ -48,12 +48,19 @@ struct Page {
     p: PipelineRow,
     author: String,
     request_href: Option<String>,
+    upstream: Option<Upstream>,
     commit_mark: Option<Mark>,
     may_cancel: bool,
     may_retry: bool,
     problem: Option<String>,
     stages: Vec<Stage>,
     failures: Vec<JobCard>,
+}
+
+/// The trigger job that made a pipeline.
+struct Upstream {
+    name: String,
+    href: String,
 }
 
 struct Stage {
@@ -94,7 +101,14 @@ pub(crate) async fn run(visit: &Visit, project: &Project, fields: &Fields) -> Re
     let commit = commit.ok_or_else(|| Error::invalid(format!("there is no branch `{branch}`")))?;
     let cause = format!("web:{}", secret::hash(&secret::generate()?));
     let source = Source::Web { branch };
-    let new = NewPipeline { project: project.clone(), cause, source, commit, account_id: visit.account()?.id };
+    let new = NewPipeline {
+        project: project.clone(),
+        cause,
+        source,
+        commit,
+        account_id: visit.account()?.id,
+        upstream: None,
+    };
     let id = create::create(&visit.app, new).await?;
     let id = id.ok_or_else(|| Error::conflict("no job of the file runs for this branch when started by hand"))?;
     Ok(redirect(&format!("/{}/-/pipelines/{id}", project.path)))
@@ -141,6 +155,7 @@ pub(crate) async fn show(visit: &Visit, project: &Project, id: i64) -> Result<Re
         f: Frame::of(visit, project, Tab::Pipelines, format!("#{id} {}", p.title)).hears([("pipeline", row.id)]),
         author: row::author(visit, row.account_id, &mut BTreeMap::new()).await?,
         request_href: request_href(visit, project, &row).await?,
+        upstream: upstream(visit, &row).await?,
         commit_mark: commit_mark.map(|(word, _)| mark::commit(&word, t)),
         may_cancel,
         may_retry,
@@ -156,6 +171,14 @@ async fn request_href(visit: &Visit, project: &Project, row: &Pipeline) -> Resul
     let Some(id) = row.merge_request_id else { return Ok(None) };
     let found = requests::merge_request_get(&mut *visit.app.store.read().await?, id).await?;
     Ok(found.map(|found| format!("/{}/-/merge_requests/{}", project.path, found.iid)))
+}
+
+async fn upstream(visit: &Visit, row: &Pipeline) -> Result<Option<Upstream>> {
+    let Some(id) = row.upstream_job_id else { return Ok(None) };
+    let mut db = visit.app.store.read().await?;
+    let Some(job) = rows::job_get(&mut db, id).await? else { return Ok(None) };
+    let of = projects::project_get(&mut db, job.project_id).await?;
+    Ok(of.map(|of| Upstream { name: job.name, href: format!("/{}/-/jobs/{id}", of.path) }))
 }
 
 /// The stages that have jobs, in order.

@@ -6,7 +6,7 @@ use serin_server::api::view;
 use serin_server::error::Result;
 use serin_store::merge_request::MergeRequest;
 use serin_store::pipeline as pipelines;
-use serin_store::project::Project;
+use serin_store::project::{self as projects, Project};
 
 use crate::mark::{self, Mark};
 use crate::show::{self, At};
@@ -59,11 +59,28 @@ pub(crate) fn pipeline(t: &'static Text, project: &Project, row: &pipelines::Pip
     }
 }
 
+/// The pipelines that a trigger job made, newest first.
+///
+/// # Errors
+/// Where the database fails.
+pub(crate) async fn downstream(visit: &Visit, job_id: i64) -> Result<Vec<PipelineRow>> {
+    let mut db = visit.app.store.read().await?;
+    let mut rows = Vec::new();
+    for made in pipelines::pipeline_of_upstream_job(&mut db, job_id).await?.into_iter().rev() {
+        if let Some(project) = projects::project_get(&mut db, made.project_id).await? {
+            rows.push(pipeline(visit.t(), &project, &made));
+        }
+    }
+    Ok(rows)
+}
+
 fn source(word: &str, t: &'static Text) -> String {
     match word {
         "push" => t.source_push.to_owned(),
         "web" => t.source_web.to_owned(),
         "merge_request_event" => t.source_merge_request.to_owned(),
+        "parent_pipeline" => t.source_parent.to_owned(),
+        "pipeline" => t.source_upstream.to_owned(),
         other => other.replace('_', " "),
     }
 }
@@ -159,6 +176,7 @@ pub(crate) mod tests {
             ref_name: HOSTILE.into(),
             commit_id: HOSTILE.into(),
             tree_id: String::new(),
+            upstream_job_id: None,
             merge_request_id: None,
             head_commit: None,
             target_commit: None,

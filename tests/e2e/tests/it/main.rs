@@ -6,6 +6,7 @@ mod canary;
 mod crashes;
 mod daemons;
 mod demo;
+mod downstream;
 mod hostile;
 mod merge_requests;
 mod pipelines;
