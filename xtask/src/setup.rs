@@ -40,6 +40,11 @@ const TOOLS: &[Tool] = &[
         ubuntu: "chromium-chromedriver",
         purpose: "browser tests",
     },
+    Tool { programs: &["python3"], debian: "python3", ubuntu: "python3", purpose: "reports of ruff and pytest" },
+    Tool { programs: &["pip3"], debian: "python3-pip", ubuntu: "python3-pip", purpose: "installs ruff and pytest" },
+    Tool { programs: &["node"], debian: "nodejs", ubuntu: "nodejs", purpose: "reports of eslint" },
+    Tool { programs: &["npm"], debian: "npm", ubuntu: "npm", purpose: "installs eslint" },
+    Tool { programs: &["ctest"], debian: "cmake", ubuntu: "cmake", purpose: "reports of ctest" },
 ];
 
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];

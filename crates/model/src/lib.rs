@@ -5,6 +5,7 @@
 pub mod id;
 pub mod limit;
 pub mod plan;
+pub mod quality;
 pub mod service;
 pub mod status;
 pub mod time;

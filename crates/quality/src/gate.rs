@@ -1,0 +1,230 @@
+//! The gate: conditions, each with its value, its verdict, and what would satisfy it.
+
+mod sentence;
+
+use serin_model::quality::{Gate, Severity};
+
+use crate::coverage::Ratio;
+
+pub use sentence::{Language, sentence};
+
+/// What is known of a change; what no report tells is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Severities of the new findings.
+    pub new_findings: Option<Vec<Severity>>,
+    /// The worst new findings in words, the worst first.
+    pub worst_findings: Vec<String>,
+    /// Tests that fail.
+    pub failing_tests: Option<u64>,
+    /// The first failing tests by name.
+    pub first_failing: Vec<String>,
+    /// Changed lines that tests ran, of those that could run.
+    pub changed_coverage: Option<Ratio>,
+    /// Added lines that repeat others, of all added lines.
+    pub duplicated: Option<Ratio>,
+    /// The reports that were named or asked for.
+    pub reports: Vec<ReportState>,
+}
+
+/// What became of one kind of report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportState {
+    /// Its kind, as in `artifacts:reports`.
+    pub kind: String,
+    /// How it stands.
+    pub state: Presence,
+}
+
+/// Whether a report is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It was read.
+    Read,
+    /// A job names it, and no file came.
+    Absent,
+    /// It cannot be read, and why.
+    Broken(String),
+}
+
+/// What a condition is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// New findings of at least that severity.
+    NewFindings(Severity),
+    /// Changed lines that tests ran.
+    ChangedCoverage,
+    /// Tests that fail.
+    FailingTests,
+    /// Added lines that repeat others.
+    DuplicatedLines,
+    /// A kind of report that must be there.
+    Report(String),
+}
+
+impl Subject {
+    /// Its key, for machines; stable.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::NewFindings(severity) => format!("new_findings.{severity}"),
+            Self::ChangedCoverage => "coverage_on_changed_lines".to_owned(),
+            Self::FailingTests => "failing_tests".to_owned(),
+            Self::DuplicatedLines => "duplicated_lines".to_owned(),
+            Self::Report(kind) => format!("report.{kind}"),
+        }
+    }
+}
+
+/// A measured value, or a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// A number of things.
+    Count(u64),
+    /// Lines of lines.
+    Lines(Ratio),
+    /// A share from 0 to 1.
+    Share(f64),
+}
+
+/// How a condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// Nothing tells whether it holds; that is never a pass.
+    Missing,
+}
+
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// One condition and how it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// What it is about.
+    pub subject: Subject,
+    /// What was measured.
+    pub value: Option<Value>,
+    /// What is allowed or asked.
+    pub limit: Option<Value>,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// The first things at fault, by name, or why a report cannot be read.
+    pub names: Vec<String>,
+}
+
+/// Whether every condition holds; without conditions there is nothing to hold.
+#[must_use]
+pub fn passed(conditions: &[Condition]) -> bool {
+    conditions.iter().all(|condition| condition.verdict == Verdict::Passed)
+}
+
+/// Holds facts against a project's gate; `None`: against the default, which asks only of what is reported.
+#[must_use]
+pub fn judge(gate: Option<&Gate>, facts: &Facts) -> Vec<Condition> {
+    let default = Gate::default();
+    let asked = gate.is_some();
+    let gate = gate.unwrap_or(&default);
+    let mut conditions = reports(gate, facts);
+    for (severity, allowed) in &gate.new_findings {
+        conditions.push(new_findings(facts, *severity, *allowed));
+    }
+    if let Some(allowed) = gate.failing_tests {
+        let value = facts.failing_tests.map(Value::Count);
+        let names = if facts.failing_tests > Some(allowed.into()) { facts.first_failing.clone() } else { Vec::new() };
+        let limit = Value::Count(allowed.into());
+        conditions.push(Condition { names, ..at_most(Subject::FailingTests, value, limit) });
+    }
+    if let Some(share) = gate.coverage_on_changed_lines {
+        conditions.push(coverage(facts.changed_coverage, share));
+    }
+    if let Some(share) = gate.duplicated_lines {
+        let value = facts.duplicated.map(Value::Lines);
+        conditions.push(at_most(Subject::DuplicatedLines, value, Value::Share(share)));
+    }
+    conditions
+        .retain(|condition| asked || condition.value.is_some() || matches!(condition.subject, Subject::Report(_)));
+    conditions
+}
+
+/// Reports that must be there, and those that a job named and that did not come or cannot be read.
+fn reports(gate: &Gate, facts: &Facts) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    let wanted = gate.reports.iter().filter(|kind| !facts.reports.iter().any(|report| report.kind == **kind));
+    for kind in wanted {
+        conditions.push(report(kind, &Presence::Absent));
+    }
+    for known in &facts.reports {
+        if known.state != Presence::Read || gate.reports.contains(&known.kind) {
+            conditions.push(report(&known.kind, &known.state));
+        }
+    }
+    conditions
+}
+
+fn report(kind: &str, state: &Presence) -> Condition {
+    let (verdict, names) = match state {
+        Presence::Read => (Verdict::Passed, Vec::new()),
+        Presence::Absent => (Verdict::Missing, Vec::new()),
+        Presence::Broken(problem) => (Verdict::Failed, vec![problem.clone()]),
+    };
+    Condition { subject: Subject::Report(kind.to_owned()), value: None, limit: None, verdict, names }
+}
+
+fn new_findings(facts: &Facts, severity: Severity, allowed: u32) -> Condition {
+    let bad = |found: &Vec<Severity>| found.iter().filter(|one| **one >= severity).count() as u64;
+    let value = facts.new_findings.as_ref().map(bad);
+    let names = if value > Some(allowed.into()) { facts.worst_findings.clone() } else { Vec::new() };
+    let limit = Value::Count(allowed.into());
+    Condition { names, ..at_most(Subject::NewFindings(severity), value.map(Value::Count), limit) }
+}
+
+fn at_most(subject: Subject, value: Option<Value>, limit: Value) -> Condition {
+    let verdict = match (value, limit) {
+        (Some(Value::Count(count)), Value::Count(allowed)) if count <= allowed => Verdict::Passed,
+        (Some(Value::Lines(lines)), Value::Share(allowed)) if lines.share().unwrap_or(0.0) <= allowed => {
+            Verdict::Passed
+        }
+        (None, _) => Verdict::Missing,
+        _ => Verdict::Failed,
+    };
+    Condition { subject, value, limit: Some(limit), verdict, names: Vec::new() }
+}
+
+/// A change without a line that could run needs no test.
+fn coverage(ratio: Option<Ratio>, asked: f64) -> Condition {
+    let verdict = match ratio {
+        None => Verdict::Missing,
+        Some(ratio) if lines_missing(ratio, asked) == 0 => Verdict::Passed,
+        Some(_) => Verdict::Failed,
+    };
+    Condition {
+        subject: Subject::ChangedCoverage,
+        value: ratio.map(Value::Lines),
+        limit: Some(Value::Share(asked)),
+        verdict,
+        names: Vec::new(),
+    }
+}
+
+/// How many more lines must be run to reach a share.
+fn lines_missing(ratio: Ratio, asked: f64) -> u64 {
+    // A rounding error must not ask for one line more than all.
+    let needed = (asked * ratio.total as f64 - 1e-9).ceil().max(0.0) as u64;
+    needed.min(ratio.total).saturating_sub(ratio.covered)
+}
+
+#[cfg(test)]
+mod tests;
