@@ -11,6 +11,7 @@ mod dotenv;
 pub mod environment;
 pub mod expand;
 pub mod guard;
+mod guards;
 mod job;
 mod mask;
 mod process;
@@ -20,6 +21,7 @@ mod trace;
 mod workspace;
 
 pub use environment::HostEnvironment;
+pub use guards::Guards;
 pub use job::run;
 pub use request::{
     Afterwards, CancelToken, Dependency, GuardCommand, JobReport, JobRequest, Outcome, Report, Source, TraceSink,

@@ -1,17 +1,17 @@
 //! The runner's side of a job's guard.
 
-use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::unix::pipe;
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::guard::{Notice, Order, Spec};
-use crate::request::{CancelToken, GuardCommand};
+use crate::guards::Guards;
+use crate::request::CancelToken;
 use crate::trace::Trace;
 
 /// Milliseconds between SIGTERM and SIGKILL on cancel and time-out.
@@ -19,7 +19,7 @@ const TERMINATE_GRACE_MS: u32 = 5_000;
 /// Time that the guard has beyond that before it is killed itself.
 const GUARD_PATIENCE: Duration = Duration::from_secs(20);
 /// Time in which the last output arrives after the guard's end.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of output that are read at once; with the pipe, all that is held of it.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Marks every process of one script in its environment, should a job kill its guard.
@@ -47,70 +47,77 @@ pub(crate) struct Stop<'a> {
 }
 
 /// Runs a script under a guard until nothing of it is left. If this future is dropped, the guard ends it all.
-pub(crate) async fn run(guard: &GuardCommand, mut spec: Spec, stop: Stop<'_>, trace: &mut Trace<'_>) -> Ending {
+pub(crate) async fn run(guards: &Guards, mut spec: Spec, stop: Stop<'_>, trace: &mut Trace<'_>) -> Ending {
     let mark = new_mark();
     spec.environment.push((MARK.into(), mark.clone().into()));
-    let mut child = match start(guard) {
-        Ok(child) => child,
-        Err(error) => return Ending::Failed(format!("cannot start `{}`: {error}", guard.program.display())),
+    let mut guard = match guards.take() {
+        Ok(guard) => guard,
+        Err(message) => return Ending::Failed(message),
     };
-    let (Some(input), Some(notices), Some(output)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Ending::Failed("the guard has no pipes".to_owned());
-    };
-    let control = async {
-        let ending = control(&mut child, input, notices, (&spec, &stop)).await;
-        if let Ending::Failed(_) = &ending {
-            sweep(&mark).await;
-        }
-        ending
-    };
-    let ending = {
-        let pump = pump(output, trace);
+    let over = CancelToken::new();
+    let (ending, free) = {
+        let pump = pump(&mut guard.output, trace, &over);
+        let control = control((&mut guard.input, &mut guard.notices), spec, &stop);
         tokio::pin!(pump, control);
         tokio::select! {
-            ending = &mut control => {
-                // Whoever still holds the pipe was not of this job, or cannot be killed.
-                let _ = tokio::time::timeout(OUTPUT_PATIENCE, pump).await;
-                ending
+            ended = &mut control => {
+                if ended.1 {
+                    over.cancel();
+                    pump.await;
+                } else {
+                    // Whoever still holds the pipe was not of this job, or cannot be killed.
+                    let _ = tokio::time::timeout(OUTPUT_PATIENCE, pump).await;
+                }
+                ended
             }
             () = &mut pump => control.await,
         }
     };
+    let ending = match ending {
+        Ending::Exited(_) if free => {
+            guards.give_back(guard);
+            ending
+        }
+        _ if free => ending,
+        _ => guard.ended(ending).await,
+    };
+    if let Ending::Failed(_) = &ending {
+        sweep(&mark).await;
+    }
     trace.settle().await;
     ending
 }
 
-fn start(guard: &GuardCommand) -> io::Result<Child> {
-    Command::new(&guard.program)
-        .args(&guard.args)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-}
-
-async fn pump(mut output: impl AsyncRead + Unpin, trace: &mut Trace<'_>) {
+/// Passes the output on until its end, or until nobody is left who could write.
+async fn pump(output: &mut pipe::Receiver, trace: &mut Trace<'_>, over: &CancelToken) {
     let mut buffer = vec![0; CHUNK_BYTES];
-    while let Ok(length @ 1..) = output.read(&mut buffer).await {
+    loop {
+        let length = tokio::select! {
+            read = output.read(&mut buffer) => match read {
+                Ok(length @ 1..) => length,
+                _ => return,
+            },
+            () = over.cancelled() => break,
+        };
+        trace.write(&buffer[..length]).await;
+    }
+    while let Ok(length @ 1..) = nix::unistd::read(&*output, &mut buffer) {
         trace.write(&buffer[..length]).await;
     }
 }
 
-/// Tells the guard what to do, and listens to it until it ends.
+/// Tells the guard what to do, and listens to it until it is free, or ends: how the script ended, and whether the guard
+/// is free.
 async fn control(
-    child: &mut Child,
-    mut input: ChildStdin,
-    notices: ChildStdout,
-    (spec, stop): (&Spec, &Stop<'_>),
-) -> Ending {
-    let mut notices = BufReader::new(notices).lines();
+    (input, notices): (&mut ChildStdin, &mut Lines<BufReader<ChildStdout>>),
+    spec: Spec,
+    stop: &Stop<'_>,
+) -> (Ending, bool) {
     let mut ending: Option<Ending> = None;
     let mut patience = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
     // A guard that reads nothing has ended, and says so below.
-    let _ = input.write_all(&spec.to_bytes()).await;
+    let _ = input.write_all(&Order::Job(spec).to_bytes()).await;
+    let lost = || Ending::Failed("the guard of the job was killed".to_owned());
     loop {
         let asked = tokio::select! {
             line = notices.next_line() => {
@@ -118,7 +125,8 @@ async fn control(
                 match Notice::parse(&line) {
                     Some(Notice::Ended(code)) => ending = ending.or(Some(Ending::Exited(code))),
                     Some(Notice::Error(text)) => ending = ending.or(Some(Ending::Failed(text))),
-                    Some(Notice::Started) | None => {}
+                    Some(Notice::Free) => return (ending.unwrap_or_else(lost), true),
+                    None => {}
                 }
                 continue;
             }
@@ -130,11 +138,7 @@ async fn control(
         patience = Instant::now() + Duration::from_millis(TERMINATE_GRACE_MS.into()) + GUARD_PATIENCE;
         let _ = input.write_all(&Order::Terminate { grace_ms: TERMINATE_GRACE_MS }.to_bytes()).await;
     }
-    if tokio::time::timeout(OUTPUT_PATIENCE, child.wait()).await.is_err() {
-        let _ = child.kill().await;
-        return Ending::Failed("the guard of the job did not end".to_owned());
-    }
-    ending.unwrap_or_else(|| Ending::Failed("the guard of the job was killed".to_owned()))
+    (ending.unwrap_or_else(lost), false)
 }
 
 fn new_mark() -> String {

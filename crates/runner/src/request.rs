@@ -10,6 +10,7 @@ use serin_model::{CommitId, FailureReason, JobId};
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
 use crate::environment::HostEnvironment;
+use crate::guards::Guards;
 
 /// One attempt of one job, complete: nothing else is asked for while it runs.
 #[derive(Clone, Debug)]
@@ -37,8 +38,8 @@ pub struct JobRequest {
     pub dependencies: Vec<Dependency>,
     /// Folder of this project's caches, apart for protected and unprotected refs; `None`: no caches.
     pub caches_dir: Option<PathBuf>,
-    /// How the process is started that kills the job's processes when nobody else can.
-    pub guard: GuardCommand,
+    /// Where the process comes from that kills the job's processes when nobody else can.
+    pub guard: Guards,
     /// What the job sees of the machine.
     pub host: HostEnvironment,
 }

@@ -201,7 +201,7 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         timeout_ms: plan.timeout_ms.unwrap_or(JOB_TIMEOUT_MS_DEFAULT),
         dependencies: dependencies(app, &sources),
         caches_dir: Some(caches_dir(app, &project, &pipeline).await?),
-        guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] },
+        guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] }.into(),
         host: HostEnvironment::of_this_process(),
     })
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 const TEXT_BYTES_MAX: usize = 256 << 10;
 /// Texts in one list of a [`Spec`].
 const TEXTS_MAX: usize = 100_000;
+const JOB: u8 = b'J';
 const TERMINATE: u8 = b'T';
 
 /// What the guard starts.
@@ -27,7 +28,7 @@ pub(crate) struct Spec {
 
 impl Spec {
     /// The bytes of it: 32-bit big-endian lengths and counts before texts and lists.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put(&mut out, self.program.as_bytes());
         put(&mut out, self.folder.as_os_str().as_bytes());
@@ -41,7 +42,7 @@ impl Spec {
         out
     }
 
-    pub(crate) fn read_from(input: &mut impl Read) -> io::Result<Self> {
+    fn read_from(input: &mut impl Read) -> io::Result<Self> {
         let program = take(input)?;
         let folder = PathBuf::from(take(input)?);
         let args = (0..take_length(input, TEXTS_MAX)?).map(|_| take(input)).collect::<io::Result<_>>()?;
@@ -51,10 +52,12 @@ impl Spec {
     }
 }
 
-/// What the runner asks of the guard later on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the runner asks of the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// End everything.
+    /// Carry that out; the guard is free.
+    Job(Spec),
+    /// End everything of the present job.
     Terminate {
         /// Milliseconds between SIGTERM and SIGKILL.
         grace_ms: u32,
@@ -62,18 +65,31 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let Self::Terminate { grace_ms } = self;
-        let mut out = vec![TERMINATE];
-        out.extend(grace_ms.to_be_bytes());
-        out
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Job(spec) => {
+                let mut out = vec![JOB];
+                out.extend(spec.to_bytes());
+                out
+            }
+            Self::Terminate { grace_ms } => {
+                let mut out = vec![TERMINATE];
+                out.extend(grace_ms.to_be_bytes());
+                out
+            }
+        }
     }
 
     pub(crate) fn read_from(input: &mut impl Read) -> io::Result<Self> {
-        let mut bytes = [0; 5];
-        input.read_exact(&mut bytes)?;
-        match bytes {
-            [TERMINATE, grace @ ..] => Ok(Self::Terminate { grace_ms: u32::from_be_bytes(grace) }),
+        let mut kind = [0];
+        input.read_exact(&mut kind)?;
+        match kind {
+            [JOB] => Spec::read_from(input).map(Self::Job),
+            [TERMINATE] => {
+                let mut grace = [0; 4];
+                input.read_exact(&mut grace)?;
+                Ok(Self::Terminate { grace_ms: u32::from_be_bytes(grace) })
+            }
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "unknown order")),
         }
     }
@@ -82,10 +98,10 @@ impl Order {
 /// What the guard tells the runner, one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// The shell runs.
-    Started,
     /// The shell ended with this exit code; 128 and the signal's number where a signal ended it.
     Ended(i32),
+    /// Nothing of the job is left; the guard may be given another one.
+    Free,
     /// The guard could not do its duty.
     Error(String),
 }
@@ -93,7 +109,7 @@ pub(crate) enum Notice {
 impl Notice {
     pub(crate) fn parse(line: &str) -> Option<Self> {
         match line.split_once(' ') {
-            None if line == "started" => Some(Self::Started),
+            None if line == "free" => Some(Self::Free),
             Some(("ended", code)) => code.parse().ok().map(Self::Ended),
             Some(("error", text)) => Some(Self::Error(text.to_owned())),
             _ => None,
@@ -104,7 +120,7 @@ impl Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started => f.write_str("started"),
+            Self::Free => f.write_str("free"),
             Self::Ended(code) => write!(f, "ended {code}"),
             Self::Error(text) => write!(f, "error {}", text.replace('\n', " ")),
         }
@@ -147,17 +163,17 @@ mod tests {
             folder: "/tmp/x".into(),
             environment: vec![("A".into(), OsString::from_vec(vec![255, 10, 61])), ("B".into(), "".into())],
         };
-        let mut bytes = spec.to_bytes();
+        let mut bytes = Order::Job(spec.clone()).to_bytes();
         bytes.extend(Order::Terminate { grace_ms: 1500 }.to_bytes());
         let mut input = bytes.as_slice();
-        assert_eq!(Spec::read_from(&mut input).unwrap(), spec);
+        assert_eq!(Order::read_from(&mut input).unwrap(), Order::Job(spec));
         assert_eq!(Order::read_from(&mut input).unwrap(), Order::Terminate { grace_ms: 1500 });
         assert!(Order::read_from(&mut input).is_err());
     }
 
     #[test]
     fn notices_parse_back() {
-        for notice in [Notice::Started, Notice::Ended(137), Notice::Error("no such file".to_owned())] {
+        for notice in [Notice::Free, Notice::Ended(137), Notice::Error("no such file".to_owned())] {
             assert_eq!(Notice::parse(&notice.to_string()), Some(notice));
         }
         assert_eq!(Notice::parse("ended"), None);

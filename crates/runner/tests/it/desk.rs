@@ -72,7 +72,7 @@ impl Desk {
             timeout_ms: 60_000,
             dependencies: Vec::new(),
             caches_dir: Some(self.path("caches")),
-            guard: guard(),
+            guard: guard().into(),
             host: HostEnvironment::of_this_process(),
         }
     }

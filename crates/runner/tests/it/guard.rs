@@ -171,6 +171,7 @@ fn spec(desk: &Desk, script: &str) -> Vec<u8> {
         out.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).unwrap();
         out.write_all(text.as_bytes()).unwrap();
     };
+    out.push(b'J');
     put(&mut out, "/bin/bash");
     put(&mut out, "/");
     out.extend(2_u32.to_be_bytes());
@@ -182,4 +183,29 @@ fn spec(desk: &Desk, script: &str) -> Vec<u8> {
         put(&mut out, value);
     }
     out
+}
+
+#[tokio::test]
+async fn a_kept_guard_serves_jobs_one_after_the_other_and_keeps_them_apart() {
+    let desk = Desk::new();
+    let guards = serin_runner::Guards::kept(guard());
+    let job = |script: &[&str]| JobRequest { guard: guards.clone(), ..desk.job(script) };
+    let (report, trace) = run(job(&["echo $PPID > \"$DESK/first\"", DAEMON, "seq 20000", "echo end-of-first"])).await;
+    assert_eq!(report.outcome, Outcome::Success, "{trace}");
+    assert!(trace.contains("\nend-of-first\n") && !runs(&desk.text("daemon")), "{trace}");
+    std::fs::remove_file(desk.path("daemon")).unwrap();
+    let (_, trace) = run(job(&["echo $PPID > \"$DESK/second\"", "cat missing"])).await;
+    assert_eq!(desk.text("first"), desk.text("second"));
+    assert!(!trace.contains("end-of-first"), "{trace}");
+    let (report, _) = run(job(&["kill -KILL $PPID", "sleep 1000"])).await;
+    assert!(matches!(report.outcome, Outcome::Failed { reason: FailureReason::RunnerSystemFailure, .. }));
+    let mut late = job(&["trap '' TERM", "sleep 1000"]);
+    late.timeout_ms = 100;
+    assert_ne!(run(late).await.0.outcome, Outcome::Success);
+    let (report, trace) = run(job(&["echo $PPID > \"$DESK/third\"", "echo fresh"])).await;
+    assert_eq!(report.outcome, Outcome::Success, "{trace}");
+    assert_ne!(desk.text("first"), desk.text("third"));
+    drop(guards);
+    until("the kept guard ends", || !runs(&desk.text("third"))).await;
+    assert_eq!(left(&desk), Vec::<String>::new());
 }

@@ -123,7 +123,7 @@ async fn a_job_that_cannot_be_started_says_why() {
     let mut strategy = desk.job(&["true"]);
     strategy.variables.push(Variable::plain("GIT_STRATEGY", "teleport"));
     let mut guard = desk.job(&["true"]);
-    guard.guard.program = "/no/such/guard".into();
+    guard.guard = serin_runner::GuardCommand { program: "/no/such/guard".into(), args: Vec::new() }.into();
     let mut shell = desk.job(&["true"]);
     shell.host = host_with("X", "y");
     let no_path = serin_runner::HostEnvironment::from_entries([("PATH".into(), "/no/such/folder".into())]);
