@@ -3,6 +3,7 @@
 mod leave;
 mod prepare;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serin_model::FailureReason;
@@ -14,7 +15,7 @@ use crate::environment::Environment;
 use crate::guard::Spec;
 use crate::mask::Masker;
 use crate::process::{self, Ending};
-use crate::request::{Afterwards, CancelToken, JobReport, JobRequest, Outcome, Report, TraceSink};
+use crate::request::{Afterwards, CancelToken, JobReport, JobRequest, Outcome, Report, Source, TraceSink};
 use crate::script::Shell;
 use crate::trace::Trace;
 use crate::workspace::Workspace;
@@ -24,7 +25,7 @@ const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Carries out one job. Dropping the future ends the job's processes as well.
 pub async fn run(request: JobRequest, sink: &dyn TraceSink, cancel: CancelToken) -> JobReport {
-    let workspace = Workspace::below(&request.builds_dir);
+    let workspace = prepare::workspace(&request);
     let afterwards = request.afterwards;
     let started = Instant::now();
     let mut job = match Job::new(request, workspace.clone(), sink, cancel).await {
@@ -195,12 +196,22 @@ impl<'a> Job<'a> {
         let (paths, exclude) = (expanded(paths), expanded(exclude));
         let mut files = Vec::new();
         if with_untracked {
-            match crate::workspace::untracked(&self.workspace, &self.request.host).await {
+            match self.untracked().await {
                 Ok(found) => files = found,
                 Err(message) => self.trace.warning(&message).await,
             }
         }
         Wanted { paths, exclude, files }
+    }
+
+    /// Files of the project folder that are not the project's own.
+    async fn untracked(&self) -> Result<Vec<PathBuf>, String> {
+        let Source::Slot(slot) = self.request.source.clone() else {
+            return crate::workspace::untracked(&self.workspace, &self.request.host).await;
+        };
+        let project = self.workspace.project.clone();
+        let found = blocking(move || slot.new_files(&project)).await?;
+        found.map_err(|error| format!("cannot list untracked files: {error}"))
     }
 
     async fn last_words(&mut self, result: &Result<(), Halt>, elapsed: Duration) {

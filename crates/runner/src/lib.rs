@@ -17,6 +17,8 @@ mod mask;
 mod process;
 mod request;
 mod script;
+mod slot;
+mod snapshot;
 mod trace;
 mod workspace;
 
@@ -26,3 +28,5 @@ pub use job::run;
 pub use request::{
     Afterwards, CancelToken, Dependency, GuardCommand, JobReport, JobRequest, Outcome, Report, Source, TraceSink,
 };
+pub use slot::Slot;
+pub use snapshot::{Entry, Kind, Snapshot};

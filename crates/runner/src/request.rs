@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serin_model::plan::{Script, Variable};
@@ -11,6 +12,7 @@ pub use tokio_util::sync::CancellationToken as CancelToken;
 
 use crate::environment::HostEnvironment;
 use crate::guards::Guards;
+use crate::slot::Slot;
 
 /// One attempt of one job, complete: nothing else is asked for while it runs.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ pub struct JobRequest {
 }
 
 /// Where the files of a job come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Source {
     /// A commit of a repository on this machine; its objects are borrowed, nothing is copied.
     LocalRepository {
@@ -61,6 +63,8 @@ pub enum Source {
         /// Top of the work tree.
         folder: PathBuf,
     },
+    /// A workspace that is put in order before each of its jobs; [`JobRequest::builds_dir`] is the slot's.
+    Slot(Arc<Slot>),
     /// An empty folder.
     None,
 }

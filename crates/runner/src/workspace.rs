@@ -8,6 +8,7 @@ mod tree_copy;
 
 use std::ffi::OsString;
 use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use serin_model::CommitId;
 use crate::environment::HostEnvironment;
 
 pub(crate) use local::{check_out, untracked};
-pub(crate) use tree_copy::copy_work_tree;
+pub(crate) use tree_copy::{copy_folder, copy_work_tree};
 
 /// Where everything of one run stands.
 #[derive(Clone, Debug)]
@@ -54,19 +55,41 @@ impl Workspace {
         Self { project: builds_dir.join("project"), beside: builds_dir.join("project.tmp") }
     }
 
+    /// The workspace of a slot: a job that wants no files leaves those of the slot alone, and has a folder without any.
+    pub(crate) fn of_slot(builds_dir: &Path, strategy: Strategy) -> Self {
+        let name = if strategy == Strategy::Fresh { "project" } else { "empty" };
+        Self { project: builds_dir.join(name), ..Self::below(builds_dir) }
+    }
+
     /// Makes the folders; what an earlier run left goes, but for the checkout where `strategy` keeps it.
     pub(crate) fn make(&self, strategy: Strategy) -> Result<(), String> {
-        let text = |error: serin_objects::Error| error.to_string();
-        serin_objects::tree::remove(&self.beside).map_err(text)?;
         if strategy != Strategy::None {
-            serin_objects::tree::remove(&self.project).map_err(text)?;
+            serin_objects::tree::remove(&self.project).map_err(|error| error.to_string())?;
         }
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        for folder in [&self.project, &self.temporary(), &self.results()] {
-            builder.create(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
-        }
-        Ok(())
+        self.make_beside()?;
+        folder(&self.project).map_err(|error| format!("cannot make `{}`: {error}", self.project.display()))
+    }
+
+    /// Makes the folders of a job in a slot, whose project folder is put in order later where it has files.
+    pub(crate) fn make_in_slot(&self, strategy: Strategy) -> Result<(), String> {
+        self.make_beside()?;
+        let made = if strategy == Strategy::Fresh { folder(&self.project) } else { emptied(&self.project) };
+        made.map_err(|error| format!("cannot make `{}`: {error}", self.project.display()))
+    }
+
+    fn make_beside(&self) -> Result<(), String> {
+        let make = || {
+            let kept = [self.temporary(), self.results(), self.variables()];
+            folder(&self.beside)?;
+            for entry in std::fs::read_dir(&self.beside)? {
+                let path = entry?.path();
+                if !kept.contains(&path) {
+                    crate::slot::remove(&path)?;
+                }
+            }
+            kept.iter().try_for_each(|path| emptied(path))
+        };
+        make().map_err(|error: io::Error| format!("cannot make `{}`: {error}", self.beside.display()))
     }
 
     /// The job's own `TMPDIR`.
@@ -88,6 +111,30 @@ impl Workspace {
     pub(crate) fn control(&self) -> PathBuf {
         self.beside.join("git")
     }
+}
+
+/// Makes a folder of the owner, in place of whatever else may stand there.
+fn folder(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// As [`folder`], without anything in it.
+fn emptied(path: &Path) -> io::Result<()> {
+    folder(path)?;
+    let entries = std::fs::read_dir(path).or_else(|_| {
+        crate::slot::remove(path)?;
+        folder(path)?;
+        std::fs::read_dir(path)
+    })?;
+    for entry in entries {
+        crate::slot::remove(&entry?.path())?;
+    }
+    Ok(())
 }
 
 /// What is checked out, and from where.

@@ -148,9 +148,6 @@ pub struct Run {
     /// The project's folder.
     #[arg(long, short = 'C', default_value = ".")]
     pub folder: PathBuf,
-    /// The pipeline file, from the folder's top.
-    #[arg(long, default_value = ".gitlab-ci.yml")]
-    pub file: String,
     /// Jobs at the same time; as many as cores where not given.
     #[arg(long, short = 'j', value_name = "N")]
     pub parallel: Option<usize>,
@@ -160,9 +157,9 @@ pub struct Run {
     /// Run the named jobs without what they need.
     #[arg(long)]
     pub no_needs: bool,
-    /// A variable of the pipeline.
-    #[arg(long, short = 'v', value_name = "KEY=VALUE")]
-    pub var: Vec<String>,
+    /// A variable of the pipeline that is hidden in logs; without a value, that of the environment.
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub secret: Vec<String>,
     /// Start delayed jobs at once.
     #[arg(long)]
     pub no_delay: bool,
@@ -172,6 +169,8 @@ pub struct Run {
     /// How the outcome is printed; with `json`, people's words go to standard error.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    pub event: EventFlags,
 }
 
 /// `serin judge`.

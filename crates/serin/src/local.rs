@@ -4,7 +4,6 @@
 //! of everything by messages; jobs work in copies, never in the person's folder; what was started ends with the run.
 
 pub mod child;
-pub mod compile;
 pub mod folders;
 pub mod lines;
 pub mod output;

@@ -25,13 +25,26 @@ pub(super) async fn folders_and_environment(
     variables.push(raw("CI_PROJECT_DIR", &workspace.project));
     let strategy = Strategy::parse(strategy_word(&request.variables))?;
     let (workspace, host) = (workspace.clone(), request.host.clone());
+    let in_slot = matches!(request.source, Source::Slot(_));
     blocking(move || {
-        workspace.make(strategy)?;
+        if in_slot { workspace.make_in_slot(strategy) } else { workspace.make(strategy) }?;
         let files = workspace.variables();
         Environment::new(&host, &variables, &files)
             .map_err(|error| format!("cannot write file variables to `{}`: {error}", files.display()))
     })
     .await?
+}
+
+/// Where the job works.
+pub(super) fn workspace(request: &JobRequest) -> Workspace {
+    match request.source {
+        Source::Slot(_) => {
+            // A word that is none fails the job in a moment.
+            let strategy = Strategy::parse(strategy_word(&request.variables)).unwrap_or(Strategy::Empty);
+            Workspace::of_slot(&request.builds_dir, strategy)
+        }
+        _ => Workspace::below(&request.builds_dir),
+    }
 }
 
 /// `GIT_STRATEGY`, which is needed before there is a folder for file variables.
@@ -114,6 +127,12 @@ impl Job<'_> {
                 self.trace.line(&format!("Copying the work tree {}...", folder.display())).await;
                 let copied = workspace::copy_work_tree(&self.workspace, &folder, &self.request.host).await;
                 copied.map(drop).map_err(Halt::System)
+            }
+            Source::Slot(slot) => {
+                self.trace.line("Copying the work tree...").await;
+                let project = self.workspace.project.clone();
+                let restored = blocking(move || slot.restore(&project)).await.map_err(Halt::System)?;
+                restored.map_err(|error| Halt::System(format!("cannot copy the work tree: {error}")))
             }
             Source::None => {
                 self.trace.line("The job has no repository").await;

@@ -10,7 +10,7 @@ use super::{Checkout, Workspace, git};
 use crate::environment::HostEnvironment;
 
 /// Bytes of a list of refs or files that Git prints.
-const LIST_BYTES_MAX: usize = 64 << 20;
+pub(super) const LIST_BYTES_MAX: usize = 64 << 20;
 /// Bytes of Git's words that a message repeats.
 const WORDS_BYTES_MAX: usize = 500;
 
@@ -25,14 +25,18 @@ pub(crate) async fn check_out(workspace: &Workspace, checkout: &Checkout) -> Res
     let mut files = git(&checkout.host);
     files.arg("--git-dir").arg(&control).arg("--work-tree").arg(&workspace.project);
     files.args(["read-tree", "--reset", "-u", commit]).current_dir(&workspace.project);
-    let mut refs = git(&checkout.host);
-    refs.arg("--git-dir").arg(&checkout.git_dir);
-    refs.args(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"]);
-    let (files, refs) = tokio::join!(files.output(), refs.output());
+    let (files, refs) = tokio::join!(files.output(), refs(&checkout.git_dir, &checkout.host));
     succeeded(files).map_err(|words| format!("cannot check out commit {commit}: {words}"))?;
-    let refs = succeeded(refs).map_err(|words| format!("cannot list the refs: {words}"))?;
-    make_own(&control, &workspace.project.join(".git"), &packed_refs(&refs))
+    make_own(&control, &workspace.project.join(".git"), &packed_refs(&refs?))
         .map_err(|error| format!("cannot make `.git`: {error}"))
+}
+
+/// The branches and tags of a repository, each with its object.
+pub(super) async fn refs(git_dir: &Path, host: &HostEnvironment) -> Result<Vec<u8>, String> {
+    let mut refs = git(host);
+    refs.arg("--git-dir").arg(git_dir);
+    refs.args(["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"]);
+    succeeded(refs.output().await).map_err(|words| format!("cannot list the refs: {words}"))
 }
 
 /// Files of the project folder that were not in the commit, relative to it.
@@ -85,7 +89,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// The repository's branches as remote branches, and its tags.
-fn packed_refs(list: &[u8]) -> Vec<u8> {
+pub(super) fn packed_refs(list: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(list.len() + list.len() / 4);
     if list.len() > LIST_BYTES_MAX {
         return out;

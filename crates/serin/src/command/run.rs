@@ -1,17 +1,15 @@
 //! `serin run`: the pipeline of the folder, carried out here.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serin_lang::{Color, Compilation, Context, NotCreated, Severity};
 use serin_model::plan::{Variable, Work};
 use serin_runner::HostEnvironment;
 
 use crate::cli::{Format, Run};
-use crate::local::compile;
 use crate::local::folders::Folders;
 use crate::local::output::{Output, Stream};
 use crate::local::pipeline::Pipeline;
@@ -19,23 +17,44 @@ use crate::local::request::Common;
 use crate::local::selection::{self, Selection};
 use crate::local::session::{Interrupt, Session, Settings};
 use crate::terminal;
+use crate::worktree::{self, Local, Project};
 
 /// Carries the pipeline out; exit code 0 where nothing failed that counts, 1 where something did.
-pub async fn run(run: Run) -> Result<ExitCode> {
-    let top = top(&run.folder)?;
-    let context = context(&top, &run)?;
-    let entry =
-        compile::read(&top, &run.file)?.with_context(|| format!("`{}` has no `{}`", top.display(), run.file))?;
-    let compilation = compile::compile(&top, &entry, &context)?;
+pub async fn run(mut run: Run) -> Result<ExitCode> {
+    let secrets = secrets(&run.secret)?;
+    run.event.variables.extend(secrets.iter().cloned());
+    let Local { project, mut context, compilation } = worktree::compile(&run.folder, &run.event)?;
+    say_findings(&compilation);
+    if compilation.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+        return Ok(ExitCode::from(1));
+    }
+    let is_secret = |variable: &&mut Variable| secrets.iter().any(|(key, _)| *key == variable.key);
+    for variable in context.pipeline_variables.iter_mut().filter(is_secret) {
+        (variable.masked, variable.raw) = (true, true);
+    }
+    let Some(compilation) = selected(compilation, &run)? else { return Ok(ExitCode::SUCCESS) };
+    carry_out(&run, project, (compilation, context)).await
+}
+
+fn say_findings(compilation: &Compilation) {
     let color = if std::io::stderr().is_terminal() { Color::Ansi } else { Color::Plain };
     if !compilation.diagnostics.is_empty() {
         terminal::note(&serin_lang::render(&compilation.diagnostics, &compilation.sources, color));
     }
-    if compilation.diagnostics.iter().any(|found| found.severity == Severity::Error) {
-        return Ok(ExitCode::from(1));
-    }
-    let Some(compilation) = selected(compilation, &run)? else { return Ok(ExitCode::SUCCESS) };
-    carry_out(&run, top, (compilation, context)).await
+}
+
+/// Variables that are hidden in logs: `KEY=VALUE`, or `KEY` with the value of the environment.
+fn secrets(given: &[String]) -> Result<Vec<(String, String)>> {
+    let secret = |text: &String| {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, value.to_owned()),
+            None => {
+                (text.as_str(), std::env::var(text).with_context(|| format!("`{text}` is not in the environment"))?)
+            }
+        };
+        Ok((key.to_owned(), value))
+    };
+    given.iter().map(secret).collect()
 }
 
 /// The compilation with the jobs that were asked for; `None`: there is no pipeline.
@@ -53,11 +72,11 @@ fn selected(mut compilation: Compilation, run: &Run) -> Result<Option<Compilatio
     Ok(Some(compilation))
 }
 
-async fn carry_out(run: &Run, top: PathBuf, (compilation, context): (Compilation, Context)) -> Result<ExitCode> {
+async fn carry_out(run: &Run, project: Project, (compilation, context): (Compilation, Context)) -> Result<ExitCode> {
     let stream = if run.format == Format::Json { Stream::Error } else { Stream::Output };
     let output = Arc::new(Output::new(stream));
-    let folders = Folders::make(&top)?;
-    let common = Common { top, host: HostEnvironment::of_this_process(), folders };
+    let folders = Folders::make(project.root())?;
+    let common = Common { project, host: HostEnvironment::of_this_process(), folders, guards: Common::guards() };
     let settings = Settings {
         parallel: run.parallel.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         play: run.play.clone(),
@@ -108,38 +127,4 @@ fn say_containers(pipeline: &Pipeline, output: &Output) {
     if !services.is_empty() {
         output.note(&format!("services are not started by the shell executor ({})", services.join(", ")));
     }
-}
-
-fn top(folder: &Path) -> Result<PathBuf> {
-    let top = git(folder, &["rev-parse", "--show-toplevel"])
-        .with_context(|| format!("`{}` is in no Git repository; jobs get copies of its work tree", folder.display()))?;
-    Ok(PathBuf::from(top))
-}
-
-fn context(top: &Path, run: &Run) -> Result<Context> {
-    let mut pipeline_variables = Vec::new();
-    for text in &run.var {
-        let Some((key, value)) = text.split_once('=') else {
-            bail!("`--var {text}` is not `KEY=VALUE`");
-        };
-        pipeline_variables.push(Variable::plain(key, value));
-    }
-    let branch = git(top, &["symbolic-ref", "--short", "HEAD"]).unwrap_or_else(|_| "HEAD".to_owned());
-    Ok(Context {
-        branch: Some(branch.clone()),
-        default_branch: branch,
-        project: "local/project".to_owned(),
-        sha: git(top, &["rev-parse", "HEAD"]).unwrap_or_default(),
-        server_url: "http://localhost".to_owned(),
-        pipeline_variables,
-        ..Context::default()
-    })
-}
-
-fn git(folder: &Path, args: &[&str]) -> Result<String> {
-    let output = std::process::Command::new("git").arg("-C").arg(folder).args(args).output()?;
-    if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

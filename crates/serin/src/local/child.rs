@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serin_engine::{Event, Outcome};
 use serin_lang::{Color, Compilation, Context, PipelineSource, Severity, SourceFile, child};
 use serin_model::limit::CONFIG_BYTES_MAX;
@@ -10,8 +10,8 @@ use serin_model::plan::{Trigger, Variable, Work};
 use serin_model::{FailureReason, Status};
 
 use super::pipeline::{Pipeline, Ticket, artifact_entry};
+use super::request;
 use super::session::{DEPTH_MAX, Session};
-use super::{compile, request};
 
 impl Session {
     /// Makes the child pipeline of a trigger job; without `strategy` that is all of the job's work.
@@ -56,7 +56,7 @@ impl Session {
             bail!("this run has too many child pipelines");
         }
         let (entry, context) = self.entry(ticket)?;
-        let compilation = compile::compile(&self.common.top, &entry, &context)?;
+        let compilation = self.common.project.compile(&entry, &context)?;
         let wrong = compilation.diagnostics.iter().any(|found| found.severity == Severity::Error);
         if wrong {
             bail!("{}", serin_lang::render(&compilation.diagnostics, &compilation.sources, Color::Plain));
@@ -111,17 +111,9 @@ impl Session {
     fn forwarded(&self, ticket: Ticket, trigger: &Trigger) -> Result<Vec<Variable>> {
         let pipeline = &self.pipelines[ticket.pipeline];
         let plan = &pipeline.plan.jobs[ticket.job];
-        let mut forwarded = Vec::new();
-        if trigger.forward_pipeline_variables {
-            forwarded.extend(pipeline.context.pipeline_variables.iter().cloned());
-        }
-        if trigger.forward_yaml_variables {
-            let sources = request::artifact_sources(pipeline, ticket.job);
-            let all = request::variables(&self.pipelines, ticket, (&sources, &self.common))?;
-            let own = |variable: &&Variable| plan.variables.iter().any(|mine| mine.key == variable.key);
-            forwarded.extend(all.iter().filter(own).cloned());
-        }
-        Ok(forwarded)
+        let late = request::late(&self.pipelines, ticket, &self.common);
+        child::forwarded((trigger, plan), &pipeline.plan, &pipeline.context, &late)
+            .map_err(|circle| anyhow!("variables refer to each other in a circle: {}", circle.0.join(" → ")))
     }
 
     /// A pipeline is over: the trigger job that waits for it ends as it did.

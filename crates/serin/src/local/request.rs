@@ -1,29 +1,41 @@
 //! What the runner is told about a job.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use serin_model::JobId;
 use serin_model::limit::JOB_TIMEOUT_MS_DEFAULT;
 use serin_model::plan::{Job, Variable, Work};
-use serin_runner::{Afterwards, Dependency, GuardCommand, HostEnvironment, JobRequest, Source};
+use serin_runner::{Afterwards, Dependency, GuardCommand, Guards, HostEnvironment, JobRequest, Slot, Source};
 
 use super::folders::Folders;
 use super::pipeline::{Pipeline, Ticket};
+use crate::worktree::Project;
 
 /// What all jobs of a run have in common.
 #[derive(Debug)]
 pub struct Common {
-    /// The person's folder.
-    pub top: PathBuf,
+    /// The person's project.
+    pub project: Project,
     /// What jobs see of the machine.
     pub host: HostEnvironment,
     /// The run's folders.
     pub folders: Folders,
+    /// What ends the processes of jobs.
+    pub guards: Guards,
 }
 
-/// The request for a job's present attempt.
-pub fn job(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Result<JobRequest> {
+impl Common {
+    /// Guards that are this very program.
+    #[must_use]
+    pub fn guards() -> Guards {
+        Guards::kept(GuardCommand { program: "/proc/self/exe".into(), args: vec!["job-guard".into()] })
+    }
+}
+
+/// The request for a job's present attempt, in a workspace.
+pub fn job(pipelines: &[Pipeline], ticket: Ticket, (common, slot): (&Common, Arc<Slot>)) -> Result<JobRequest> {
     let pipeline = &pipelines[ticket.pipeline];
     let plan = &pipeline.plan.jobs[ticket.job];
     let state = &pipeline.state.jobs[ticket.job];
@@ -41,21 +53,17 @@ pub fn job(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Result<Jo
         job_id: state.id,
         attempt: state.attempt,
         name: plan.name.clone(),
-        source: Source::WorkingTree { folder: common.top.clone() },
-        builds_dir: common.folders.builds().join(state.id.0.to_string()),
+        builds_dir: slot.builds_dir().to_owned(),
+        source: Source::Slot(slot),
         afterwards: Afterwards::Keep,
         variables: variables(pipelines, ticket, (&sources, common))?,
         script: (**script).clone(),
         timeout_ms: plan.timeout_ms.unwrap_or(JOB_TIMEOUT_MS_DEFAULT),
         dependencies: sources.iter().filter_map(archive).collect(),
         caches_dir: Some(common.folders.caches()),
-        guard: guard(),
+        guard: common.guards.clone(),
         host: common.host.clone(),
     })
-}
-
-fn guard() -> GuardCommand {
-    GuardCommand { program: "/proc/self/exe".into(), args: vec!["job-guard".into()] }
 }
 
 /// The variables of a job as its script sees them, but for what the runner expands and adds.
@@ -75,7 +83,7 @@ pub fn variables(
 }
 
 /// Variables that are known only now.
-fn late(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Vec<Variable> {
+pub fn late(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Vec<Variable> {
     let pipeline = &pipelines[ticket.pipeline];
     let state = &pipeline.state.jobs[ticket.job];
     let raw = |key: &str, value: &str| Variable { raw: true, ..Variable::plain(key, value) };
@@ -90,8 +98,6 @@ fn late(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Vec<Variable
         raw("CI_JOB_STARTED_AT", &timestamp(started)),
         raw("CI_JOB_STATUS", "running"),
         raw("CI_JOB_TIMEOUT", &timeout.to_string()),
-        raw("CI_SERVER", "yes"),
-        raw("CI_SERVER_NAME", "Serin"),
         raw("CI_CONCURRENT_ID", &state.id.0.to_string()),
         raw("CI_RUNNER_ID", "1"),
         raw("CI_RUNNER_DESCRIPTION", "serin run"),

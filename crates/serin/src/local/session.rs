@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use serin_engine::resource::{Claim, Group};
 use serin_engine::{self as engine, Effect, Event, Outcome};
 use serin_model::plan::Work;
 use serin_model::{FailureReason, Status, Timestamp};
-use serin_runner::CancelToken;
+use serin_runner::{CancelToken, Slot, Snapshot};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -52,6 +52,9 @@ pub struct Session {
     running: usize,
     started: usize,
     groups: HashMap<String, Group>,
+    snapshot: Option<Arc<Snapshot>>,
+    slots: Vec<Arc<Slot>>,
+    slots_made: usize,
     sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
 }
@@ -68,7 +71,7 @@ pub enum Interrupt {
 }
 
 enum Message {
-    Ended { ticket: Ticket, fence: u64, ended: Ended },
+    Ended { ticket: Ticket, fence: u64, slot: Arc<Slot>, ended: Ended },
 }
 
 impl Session {
@@ -86,6 +89,9 @@ impl Session {
             running: 0,
             started: 0,
             groups: HashMap::new(),
+            snapshot: None,
+            slots: Vec::new(),
+            slots_made: 0,
             sender,
             receiver,
         }
@@ -94,6 +100,9 @@ impl Session {
     /// Carries the pipeline out until nothing moves any more.
     pub async fn run(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
+        let into = self.common.folders.builds().join("snapshot");
+        let snapshot = Snapshot::take(self.common.project.root(), &into, &self.common.host);
+        self.snapshot = Some(Arc::new(snapshot.await.map_err(|message| anyhow!(message))?));
         self.apply(0, Event::Created);
         loop {
             self.start_jobs();
@@ -116,8 +125,11 @@ impl Session {
     }
 
     fn hear(&mut self, message: Message) {
-        let Message::Ended { ticket, fence, ended } = message;
+        let Message::Ended { ticket, fence, slot, ended } = message;
         self.running -= 1;
+        if !self.settings.keep {
+            self.slots.push(slot);
+        }
         let outcome = ended.outcome;
         self.record(ticket, ended);
         self.finish(ticket, fence, outcome);
@@ -284,7 +296,8 @@ impl Session {
         if !self.claim(ticket) {
             return Ok(());
         }
-        let request = request::job(&self.pipelines, ticket, &self.common)?;
+        let slot = self.slot()?;
+        let request = request::job(&self.pipelines, ticket, (&self.common, Arc::clone(&slot)))?;
         let name = self.name(ticket);
         let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
         let (fence, attempt) = (job.fence, job.attempt);
@@ -306,9 +319,20 @@ impl Session {
         tokio::spawn(async move {
             let ended = run.carry_out().await;
             // Nobody listens where the run was ended at once.
-            let _ = sender.send(Message::Ended { ticket, fence, ended });
+            let _ = sender.send(Message::Ended { ticket, fence, slot, ended });
         });
         Ok(())
+    }
+
+    /// A workspace that no job works in.
+    fn slot(&mut self) -> Result<Arc<Slot>> {
+        if let Some(slot) = self.slots.pop() {
+            return Ok(slot);
+        }
+        let snapshot = self.snapshot.clone().context("the work tree was not copied")?;
+        self.slots_made += 1;
+        let folder = self.common.folders.builds().join(self.slots_made.to_string());
+        Ok(Arc::new(Slot::new(snapshot, folder)))
     }
 
     /// Takes a job that is ready; `false`: it was cancelled meanwhile.

@@ -61,14 +61,8 @@ impl Run {
         let tail = sink.finish();
         let ended =
             Ended::of(report, tail, &self.artifacts).unwrap_or_else(|error| Ended::broken(format!("{error:#}")));
-        if self.keep {
-            return Ended { workspace: Some(builds.join("project")), ..ended };
-        }
-        let removed = tokio::task::spawn_blocking(move || serin_objects::tree::remove(&builds)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(%error, "a job's folder stays");
-        }
-        ended
+        let project = self.keep.then(|| builds.join("project"));
+        Ended { workspace: project, ..ended }
     }
 }
 

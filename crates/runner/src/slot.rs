@@ -1,0 +1,355 @@
+//! A workspace that serves one job after the other, each of which finds it as if it were new.
+//!
+//! Before a job the whole tree is compared with what it was when it was made: inode, mode, size and both times of every
+//! file, and the same of every folder, whose times tell of names that came or went. What differs is made anew. A job
+//! begins only after the file system's clock has moved on, so that a change of the very same moment cannot hide.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::snapshot::{Entry, Kind, Snapshot};
+
+/// Time between two looks at the file system's clock.
+const TICK: Duration = Duration::from_millis(1);
+/// Looks at the clock; a file system whose clock stands still is not waited for.
+const TICKS_MAX: usize = 2_500;
+
+/// A workspace made of a snapshot, again and again.
+#[derive(Debug)]
+pub struct Slot {
+    snapshot: Arc<Snapshot>,
+    builds_dir: PathBuf,
+    /// What each entry of the snapshot looked like when it was made here; `None`: it has to be made.
+    seen: Mutex<Vec<Option<Seen>>>,
+}
+
+/// What tells whether something was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    place: (u64, u64),
+    mode: u32,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Seen {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            place: (metadata.dev(), metadata.ino()),
+            mode: metadata.mode(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Slot {
+    /// A workspace below `builds_dir`, which nobody else uses; it is filled before its first job.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>, builds_dir: PathBuf) -> Self {
+        let seen = Mutex::new(vec![None; snapshot.entries().len()]);
+        Self { snapshot, builds_dir, seen }
+    }
+
+    /// Where its jobs' folders are; [`crate::JobRequest::builds_dir`] for each of them.
+    #[must_use]
+    pub fn builds_dir(&self) -> &Path {
+        &self.builds_dir
+    }
+
+    /// Makes the project folder what the snapshot is.
+    pub(crate) fn restore(&self, project: &Path) -> io::Result<()> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut restoring = Restoring { project, snapshot: &self.snapshot, seen: &mut seen, latest: None };
+        restoring.tree()?;
+        match restoring.latest {
+            Some(latest) => wait_until_after(latest, &self.builds_dir.join("clock")),
+            None => Ok(()),
+        }
+    }
+
+    /// Files that are in the project folder and not in the snapshot, relative to it.
+    pub(crate) fn new_files(&self, project: &Path) -> io::Result<Vec<PathBuf>> {
+        let known: HashSet<&Path> = self.snapshot.entries().iter().map(|entry| entry.path.as_path()).collect();
+        let mut found = Vec::new();
+        let mut open = vec![PathBuf::new()];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(project.join(&folder))? {
+                let entry = entry?;
+                let path = folder.join(entry.file_name());
+                if path == Path::new(".git") {
+                    continue;
+                }
+                match entry.file_type()?.is_dir() {
+                    true => open.push(path),
+                    false if !known.contains(path.as_path()) => found.push(path),
+                    false => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Restoring<'a> {
+    project: &'a Path,
+    snapshot: &'a Snapshot,
+    seen: &'a mut Vec<Option<Seen>>,
+    /// The latest time of a change that this made.
+    latest: Option<(i64, i64)>,
+}
+
+impl Restoring<'_> {
+    fn tree(&mut self) -> io::Result<()> {
+        let mut touched = Vec::new();
+        for (index, entry) in self.snapshot.entries().iter().enumerate() {
+            let path = self.project.join(&entry.path);
+            let now = path.symlink_metadata().ok().map(|metadata| Seen::from(&metadata));
+            if now.is_some() && now == self.seen[index] {
+                continue;
+            }
+            match entry.kind {
+                Kind::Folder { mode } => {
+                    self.folder((&path, mode), now)?;
+                    touched.push((index, path));
+                }
+                _ => self.file(index, entry, &path)?,
+            }
+        }
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let children = children(self.snapshot.entries());
+        for (index, path) in &touched {
+            let known = children.get(&self.snapshot.entries()[*index].path);
+            remove_strangers(path, known)?;
+        }
+        for (index, path) in touched {
+            self.note(index, &path)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&self, (path, mode): (&Path, u32), now: Option<Seen>) -> io::Result<()> {
+        let is_folder = now.is_some_and(|now| now.mode & 0o170_000 == 0o040_000);
+        if !is_folder {
+            remove(path)?;
+            std::fs::create_dir_all(path)?;
+        }
+        if now.is_none_or(|now| now.mode & 0o7777 != mode) {
+            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, index: usize, entry: &Entry, path: &Path) -> io::Result<()> {
+        remove(path)?;
+        match &entry.kind {
+            Kind::Link { target } => std::os::unix::fs::symlink(target, path)?,
+            Kind::File | Kind::Folder { .. } => copy(&self.snapshot.folder().join(&entry.path), path)?,
+        }
+        self.note(index, path)
+    }
+
+    fn note(&mut self, index: usize, path: &Path) -> io::Result<()> {
+        let seen = Seen::from(&path.symlink_metadata()?);
+        self.latest = self.latest.max(Some(seen.changed));
+        self.seen[index] = Some(seen);
+        Ok(())
+    }
+}
+
+/// The names in each folder.
+fn children(entries: &[Entry]) -> HashMap<PathBuf, HashSet<OsString>> {
+    let mut children: HashMap<PathBuf, HashSet<OsString>> = HashMap::new();
+    for entry in entries {
+        if let (Some(parent), Some(name)) = (entry.path.parent(), entry.path.file_name()) {
+            children.entry(parent.to_owned()).or_default().insert(name.to_owned());
+        }
+    }
+    children
+}
+
+fn remove_strangers(folder: &Path, known: Option<&HashSet<OsString>>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if !known.is_some_and(|known| known.contains(&entry.file_name())) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever is there, without following links.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => serin_objects::tree::remove(path).map_err(io::Error::other),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies a file with its mode and its time of change, on file systems that can without copying its bytes.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::copy(from, to)?;
+    let modified = from.symlink_metadata()?.modified()?;
+    match File::options().write(true).open(to).or_else(|_| File::open(to)) {
+        Ok(file) => file.set_times(FileTimes::new().set_modified(modified)),
+        // Readable by nobody, and not ours to make so.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until a change that is made now is told apart from one of that time.
+fn wait_until_after(latest: (i64, i64), probe: &Path) -> io::Result<()> {
+    for _ in 0..TICKS_MAX {
+        remove(probe)?;
+        let made = File::create_new(probe)?.metadata()?;
+        if (made.ctime(), made.ctime_nsec()) > latest {
+            break;
+        }
+        std::thread::sleep(TICK);
+    }
+    remove(probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        slot: Slot,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let source = folder.path().join("tree");
+            fs::create_dir_all(source.join("deep/er")).unwrap();
+            for (name, text) in [("a", "one"), ("deep/b", "two"), ("deep/er/c", "three")] {
+                fs::write(source.join(name), text).unwrap();
+            }
+            symlink("a", source.join("link")).unwrap();
+            let snapshot = Arc::new(Snapshot::of_folder(source).unwrap());
+            let slot = Slot::new(snapshot, folder.path().join("slot"));
+            fs::create_dir_all(folder.path().join("slot/project")).unwrap();
+            Self { folder, slot }
+        }
+
+        fn project(&self) -> PathBuf {
+            self.folder.path().join("slot/project")
+        }
+
+        fn restored(&self) {
+            self.slot.restore(&self.project()).unwrap();
+            assert_eq!(listing(&self.project()), listing(&self.folder.path().join("tree")));
+        }
+    }
+
+    fn listing(root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = vec![root.to_owned()];
+        while let Some(path) = open.pop() {
+            let metadata = path.symlink_metadata().unwrap();
+            let what = if metadata.is_dir() {
+                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                "folder".to_owned()
+            } else if metadata.is_symlink() {
+                fs::read_link(&path).unwrap().display().to_string()
+            } else {
+                format!("{:?} {}", metadata.modified().unwrap(), fs::read_to_string(&path).unwrap())
+            };
+            let name = path.strip_prefix(root).unwrap().display();
+            // The top's own mode is that of the workspace.
+            let mode = if path == root { 0 } else { metadata.mode() };
+            found.push(format!("{name} {mode:o} {what}"));
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn every_job_finds_the_tree_as_it_was() {
+        let bench = Bench::new();
+        bench.restored();
+        let project = bench.project();
+        // Each at once after the last, with sizes that stay, as a change of the same moment.
+        let damages: Vec<(&str, Box<dyn Fn()>)> = vec![
+            ("content", Box::new(|| fs::write(project.join("a"), "eno").unwrap())),
+            ("new file", Box::new(|| fs::write(project.join("deep/new"), "x").unwrap())),
+            ("new folder", Box::new(|| fs::create_dir_all(project.join("deep/x/y")).unwrap())),
+            ("gone", Box::new(|| fs::remove_file(project.join("deep/er/c")).unwrap())),
+            ("gone folder", Box::new(|| fs::remove_dir_all(project.join("deep")).unwrap())),
+            ("mode", Box::new(|| fs::set_permissions(project.join("a"), Permissions::from_mode(0o777)).unwrap())),
+            (
+                "folder's mode",
+                Box::new(|| fs::set_permissions(project.join("deep"), Permissions::from_mode(0o500)).unwrap()),
+            ),
+            (
+                "link",
+                Box::new(|| {
+                    fs::remove_file(project.join("link")).unwrap();
+                    symlink("/etc", project.join("link")).unwrap();
+                }),
+            ),
+            (
+                "folder becomes link",
+                Box::new(|| {
+                    fs::rename(project.join("deep"), bench.folder.path().join("moved")).unwrap();
+                    symlink(bench.folder.path().join("moved"), project.join("deep")).unwrap();
+                }),
+            ),
+            (
+                "file becomes folder",
+                Box::new(|| {
+                    fs::remove_file(project.join("a")).unwrap();
+                    fs::create_dir_all(project.join("a/b")).unwrap();
+                }),
+            ),
+            (
+                "hard link",
+                Box::new(|| {
+                    let aside = bench.folder.path().join("aside");
+                    fs::hard_link(project.join("a"), &aside).unwrap();
+                    fs::write(aside, "eno").unwrap();
+                }),
+            ),
+            ("everything", Box::new(|| fs::remove_dir_all(&project).unwrap())),
+        ];
+        for (name, damage) in &damages {
+            damage();
+            assert_ne!(listing_or_none(&project), Some(listing(&bench.folder.path().join("tree"))), "{name}");
+            bench.restored();
+        }
+        assert!(bench.folder.path().join("moved/b").is_file(), "what a link leads to is left alone");
+    }
+
+    fn listing_or_none(root: &Path) -> Option<Vec<String>> {
+        root.is_dir().then(|| listing(root))
+    }
+
+    #[test]
+    fn what_is_whole_is_not_touched() {
+        let bench = Bench::new();
+        bench.restored();
+        let before = bench.project().join("a").symlink_metadata().unwrap().ino();
+        bench.restored();
+        assert_eq!(bench.project().join("a").symlink_metadata().unwrap().ino(), before);
+        fs::write(bench.project().join("made"), "").unwrap();
+        assert_eq!(bench.slot.new_files(&bench.project()).unwrap(), [PathBuf::from("made")]);
+    }
+}
