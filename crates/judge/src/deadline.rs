@@ -5,7 +5,7 @@
 //! is `1/a` or zero, and stays so. An average with the mixture e-value is again an e-process. The mixture finds large
 //! effects early, the dated tests find small ones before the time is over, at the price of a fixed-sample test.
 
-use crate::numeric::{log_sum_exp, log_twice_normal_cdf, normal_quantile};
+use crate::numeric::{log_add_exp, log_twice_normal_cdf, normal_quantile};
 
 /// Share of the time after the warm-up at which a test is due, and its weight.
 type Schedule = &'static [(f64, f64)];
@@ -34,6 +34,9 @@ pub(crate) struct Standing {
 struct Date {
     looks: f64,
     weight: f64,
+    /// Level of the test and the value that its statistic must reach.
+    level: f64,
+    critical: f64,
     outcome: Option<f64>,
 }
 
@@ -41,7 +44,6 @@ struct Date {
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlines {
     dates: Vec<Date>,
-    level: f64,
     mixture: f64,
 }
 
@@ -51,48 +53,44 @@ impl Deadlines {
         let dates = schedule.iter().map(|(share, weight)| Date {
             looks: (share * looks).floor().max(1.0),
             weight: *weight,
+            level: level * weight,
+            critical: -normal_quantile(level * weight),
             outcome: None,
         });
-        Self { dates: dates.collect(), level, mixture: 1.0 - schedule.iter().map(|d| d.1).sum::<f64>() }
+        Self { dates: dates.collect(), mixture: 1.0 - schedule.iter().map(|d| d.1).sum::<f64>() }
     }
 
     /// Average of the mixture's e-value and the dated tests', in logarithms. `elapsed` counts ticks after the warm-up.
     pub(crate) fn log_evalue(&mut self, mixture: f64, standing: Option<Standing>, elapsed: f64) -> f64 {
-        let level = self.level;
-        let dated: Vec<f64> = self
-            .dates
-            .iter_mut()
-            .map(|d| {
-                let a = level * d.weight;
-                d.weight.ln() - a.ln() + d.log_probability(a, standing, elapsed)
-            })
-            .collect();
-        log_sum_exp(dated.iter().copied().chain([self.mixture.ln() + mixture]))
+        let dated = self.dates.iter_mut().map(|d| {
+            let probability = d.log_probability(standing, elapsed);
+            d.weight.ln() - d.level.ln() + probability
+        });
+        dated.fold(self.mixture.ln() + mixture, log_add_exp)
     }
 }
 
 impl Date {
-    fn log_probability(&mut self, a: f64, standing: Option<Standing>, elapsed: f64) -> f64 {
+    fn log_probability(&mut self, standing: Option<Standing>, elapsed: f64) -> f64 {
         if let Some(outcome) = self.outcome {
             return outcome;
         }
-        let critical = -normal_quantile(a);
         let Some(s) = standing else {
             if elapsed >= self.looks {
                 self.outcome = Some(f64::NEG_INFINITY);
             }
-            return a.ln();
+            return self.level.ln();
         };
         let left = self.looks - elapsed;
         if left <= 0.0 {
-            let outcome = if s.z >= critical { 0.0 } else { f64::NEG_INFINITY };
+            let outcome = if s.z >= self.critical { 0.0 } else { f64::NEG_INFINITY };
             self.outcome = Some(outcome);
             return outcome;
         }
         let then = s.fixed + s.falling * (s.looks / (s.looks + left)).powi(s.power);
         let kept = (then / (s.fixed + s.falling)).clamp(0.0, 1.0);
         let room = (1.0 - kept).max(1e-9).sqrt();
-        log_twice_normal_cdf((s.z * kept.sqrt() - critical) / room) - std::f64::consts::LN_2
+        log_twice_normal_cdf((s.z * kept.sqrt() - self.critical) / room) - std::f64::consts::LN_2
     }
 }
 

@@ -7,15 +7,16 @@ use crate::burst::Cap;
 use crate::config::{Config, Direction, Kind, Margin, Metric, Role};
 use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
-use crate::intake::{Cell, Row, SCALE_MAX};
+use crate::histogram::{Histogram, above};
+use crate::intake::{Buckets, Cell, Row, SCALE_MAX};
 use crate::load::HISTORY_TICKS_MAX;
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
 use crate::rate::{Pair, Priors, RateRatio, Side};
-use crate::slow::{Histogram, Recent};
+use crate::slow::Recent;
 
 /// Rounds in which the limit of a burst is learnt from history.
 const CAP_ROUNDS: usize = 3;
-/// Blocks of history kept for dispersion and offsets.
+/// Blocks of history kept while the quantile has no place.
 const HISTORY_BLOCKS_MAX: usize = 32;
 /// Prior deviation of a node's log rate, and its weight in nodes.
 const NODE_SPREAD: f64 = 0.1;
@@ -30,6 +31,9 @@ const THINNING_MAX: f64 = 2.0;
 const RATE_SCALE: f64 = 1.2;
 /// Weight of the evidence for a pass that counts the warm-up too.
 const WHOLE_WEIGHT: f64 = 0.5;
+/// Steps in which a boundary follows the old version's rate, and the share of bursts.
+const BOUNDARY_STEP: f64 = 0.02;
+const BURST_STEP: f64 = 0.005;
 /// Baseline events from which on absolute margins are read as ratios.
 const RATIO_EVENTS_MIN: f64 = 30.0;
 /// Normal quantiles of the sure bounds on the baseline's rate.
@@ -62,6 +66,8 @@ pub(crate) struct Frame {
     pub level_block: usize,
     /// Minutes of a tick.
     pub tick_minutes: f64,
+    /// Logarithm of the evidence at which an interval ends.
+    pub log_alpha: f64,
 }
 
 impl Frame {
@@ -74,6 +80,7 @@ impl Frame {
             dispersion_block: (horizon / 12).clamp(4, 20),
             level_block: (horizon / 30).clamp(2, 8),
             tick_minutes: config.tick_ms as f64 / 60_000.0,
+            log_alpha: -config.alpha.ln(),
         }
     }
 }
@@ -126,7 +133,7 @@ pub(crate) struct Stakes {
 }
 
 /// Where the slow requests of a histogram begin, in buckets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Cut {
     reference: f64,
     worse: f64,
@@ -154,6 +161,8 @@ pub(crate) struct Events {
     /// History from before the quantile had a place, per block and node.
     waiting: VecDeque<Vec<Histogram>>,
     waiting_ticks: usize,
+    /// Room to count a tick in.
+    cells: Vec<(f64, f64)>,
     recent: Recent,
     cut: Option<Cut>,
     within_scale: f64,
@@ -210,15 +219,16 @@ impl Events {
             bad: metric.bad,
             direction: metric.direction,
             frame,
-            history: Blocks::new(frame.nodes, frame.dispersion_block, HISTORY_BLOCKS_MAX),
+            history: Blocks::new(frame.nodes, frame.dispersion_block),
             raw: VecDeque::new(),
             cap: Cap::default(),
             waiting: VecDeque::new(),
             waiting_ticks: 0,
+            cells: Vec::new(),
             recent: Recent::new(quantile.unwrap_or(0.5)),
             cut: None,
             within_scale: WITHIN_SCALE,
-            now: Blocks::new(frame.nodes, frame.dispersion_block, HISTORY_BLOCKS_MAX),
+            now: Blocks::new(frame.nodes, frame.dispersion_block),
             ready: false,
             offset: 0.0,
             spread: NODE_SPREAD,
@@ -249,7 +259,8 @@ impl Events {
             if self.raw.len() == HISTORY_TICKS_MAX {
                 self.raw.pop_front();
             }
-            self.raw.push_back(self.counts(row, |_| 0.0));
+            let cells = self.counts(row, |_| 0.0);
+            self.raw.push_back(cells);
         }
     }
 
@@ -258,22 +269,14 @@ impl Events {
         match self.recent.place() {
             Some(edge) => {
                 self.replay_waiting(edge);
-                let mut cells = self.counts(row, |h| above(h, edge));
+                let mut cells = self.counts(row, slower(edge));
                 cells[..from_node].fill((0.0, 0.0));
                 self.history.push(&cells);
+                self.cells = cells;
             }
             None => self.wait(row, from_node),
         }
-        self.see_recent(row);
-    }
-
-    fn see_recent(&mut self, row: &Row) {
-        for cell in &row.cells[self.metric][self.frame.canaries..] {
-            if let Cell::Buckets(start, counts) = cell {
-                self.recent.add(*start, counts);
-            }
-        }
-        self.recent.end_tick();
+        self.recent.push(row.old(self.metric));
     }
 
     fn wait(&mut self, row: &Row, from_node: usize) {
@@ -285,34 +288,51 @@ impl Events {
         }
         self.waiting_ticks += 1;
         let Some(block) = self.waiting.back_mut() else { return };
-        for (sum, cell) in block.iter_mut().zip(&row.cells[self.metric]).skip(from_node) {
-            if let Cell::Buckets(start, counts) = cell {
-                sum.add(*start, counts);
+        for (sum, cell) in block.iter_mut().zip(row.cells(self.metric)).skip(from_node) {
+            if let Cell::Buckets(place) = cell {
+                let h = row.buckets(*place);
+                sum.add(h.start, h.counts);
             }
         }
     }
 
     fn replay_waiting(&mut self, edge: f64) {
         for block in std::mem::take(&mut self.waiting) {
-            self.history.push_block(block.iter().map(|h| (h.above(edge), h.total())).collect());
+            let cells: Vec<_> = block.iter().map(|h| (h.above(edge), h.total)).collect();
+            self.history.push_block(&cells);
         }
     }
 
-    /// Events and exposure per node; `events` reads a histogram.
-    fn counts(&self, row: &Row, slow: impl Fn((usize, &[u64])) -> f64) -> Vec<(f64, f64)> {
+    /// Events and exposure per node; `slow` reads a histogram.
+    fn counts(&mut self, row: &Row, slow: impl Fn(Buckets<'_>) -> f64) -> Vec<(f64, f64)> {
+        let mut counted = std::mem::take(&mut self.cells);
+        counted.clear();
         let exposure = |node: usize| match self.exposure {
             Some(metric) => row.value(metric, node),
             None => Some(1.0),
         };
-        let cell = |node: usize| match &row.cells[self.metric][node] {
+        let cell = |(node, cell): (usize, &Cell)| match cell {
             Cell::Value(v) => exposure(node).map(|e| (*v, e)),
             Cell::Pair(bad, total) => Some((*bad, *total)),
-            Cell::Buckets(start, counts) => {
-                Some((slow((*start, counts)), counts.iter().map(|c| *c as f64).sum::<f64>()))
+            Cell::Buckets(place) => {
+                let h = row.buckets(*place);
+                Some((slow(h), h.total))
             }
             Cell::Absent | Cell::Started => None,
         };
-        (0..self.frame.nodes).map(|node| cell(node).filter(|c| c.1 > 0.0).unwrap_or_default()).collect()
+        let cells = row.cells(self.metric).iter().enumerate();
+        counted.extend(cells.map(|c| cell(c).filter(|c| c.1 > 0.0).unwrap_or_default()));
+        counted
+    }
+
+    /// The canary's requests above `edge`, in buckets.
+    fn canary_above(&self, row: &Row, edge: f64) -> f64 {
+        let canary = &row.cells(self.metric)[..self.frame.canaries];
+        let slow = |cell: &Cell| match cell {
+            Cell::Buckets(place) => slower(edge)(row.buckets(*place)),
+            _ => 0.0,
+        };
+        canary.iter().map(slow).sum()
     }
 
     /// Takes a tick of the canary's time.
@@ -322,18 +342,19 @@ impl Events {
         }
         if self.quantile.is_some() {
             self.cut = self.place();
-            self.see_recent(row);
+            self.recent.push(row.old(self.metric));
         }
         let canaries = self.frame.canaries;
-        let (cells, worse, within) = match &self.cut {
+        let (mut cells, worse, within) = match self.cut {
             None => {
-                let cells = self.cap.apply(self.counts(row, |_| 0.0), canaries);
+                let cells = self.counts(row, |_| 0.0);
+                let cells = self.cap.apply(cells, canaries);
                 let events = sum(&cells[..canaries]).0;
                 (cells, events, events)
             }
             Some(cut) => {
-                let at = |edge: f64| sum(&self.counts(row, |h| above(h, edge))[..canaries]).0;
-                (self.counts(row, |h| above(h, cut.reference)), at(cut.worse), at(cut.within))
+                let (worse, within) = (self.canary_above(row, cut.worse), self.canary_above(row, cut.within));
+                (self.counts(row, slower(cut.reference)), worse, within)
             }
         };
         let (canary, baseline) = (sum(&cells[..canaries]), sum(&cells[canaries..]));
@@ -358,11 +379,12 @@ impl Events {
                 self.main_within.add(pair(within), offset);
             }
         }
-        let old: Vec<_> = cells.iter().enumerate().map(|(i, c)| if i < canaries { (0.0, 0.0) } else { *c }).collect();
-        if self.now.push(&old) {
+        cells[..canaries].fill((0.0, 0.0));
+        if self.now.push(&cells) {
             self.refit();
-            self.tests = Some(Box::new(self.boundaries()));
+            self.place_tests();
         }
+        self.cells = cells;
         if row.tick >= self.frame.warmup {
             self.looks += 1.0;
             self.weigh((row.tick - self.frame.warmup + 1) as f64);
@@ -384,7 +406,7 @@ impl Events {
         }
         self.ready = true;
         self.fit_offset();
-        self.tests = Some(Box::new(self.boundaries()));
+        self.place_tests();
         true
     }
 
@@ -410,7 +432,7 @@ impl Events {
     /// Learns from history how many events of one node and tick are a burst, then sums history with bursts cut.
     fn replay_counts(&mut self) {
         for _ in 0..CAP_ROUNDS {
-            self.history = Blocks::new(self.frame.nodes, self.frame.dispersion_block, HISTORY_BLOCKS_MAX);
+            self.history = Blocks::new(self.frame.nodes, self.frame.dispersion_block);
             for cells in &self.raw {
                 self.history.push(&self.cap.apply(cells.clone(), self.frame.canaries));
             }
@@ -466,25 +488,43 @@ impl Events {
         self.spread = (nodes * sampling / (nodes + sampling) + restart).sqrt();
     }
 
-    fn boundaries(&self) -> Tests {
-        let (mut worse_at, mut within_at) = (0.0, 0.0);
-        if self.cut.is_none() {
-            let rate = self.rate_bounds().filter(|r| r.events >= RATIO_EVENTS_MIN).map(|r| r.likely_low);
-            let absolute = self.ok.abs.zip(rate.filter(|r| *r > 0.0)).map_or(0.0, |(abs, rate)| abs / rate);
-            worse_at = self.ok.rel.max(absolute).ln_1p();
-            within_at = self.bad.rel.ln_1p();
-            within_at = (within_at.exp() * (1.0 - self.cap.share()) + self.cap.share()).ln();
+    /// Boundaries of both nulls in log ratio. Where they follow the old version's rate they move in steps.
+    fn boundaries(&self) -> (f64, f64) {
+        if self.cut.is_some() {
+            return (0.0, 0.0);
         }
+        let rate = self.rate_bounds().filter(|r| r.events >= RATIO_EVENTS_MIN);
+        let absolute =
+            |margin: Margin, rate: f64| margin.abs.filter(|_| rate > 0.0).map_or(0.0, |abs| (abs / rate).ln_1p());
+        let worse = rate.map_or(0.0, |r| absolute(self.ok, r.likely_low));
+        let within = rate.map_or(0.0, |r| absolute(self.bad, r.sure.1));
+        let worse = self.ok.rel.ln_1p().max((worse / BOUNDARY_STEP).ceil() * BOUNDARY_STEP);
+        let within = self.bad.rel.ln_1p().max((within / BOUNDARY_STEP).floor() * BOUNDARY_STEP);
+        let burst = (self.cap.share() / BURST_STEP).ceil() * BURST_STEP;
+        (worse, (within.exp() * (1.0 - burst) + burst).ln())
+    }
+
+    fn place_tests(&mut self) {
+        let (worse_at, within_at) = self.boundaries();
+        let (spread, within_scale) = (self.spread, self.within_scale);
+        let prior = |at: f64, side: Side, scale: f64| Priors::new(at, spread, side, scale);
         let early = (2.0 * self.bad.rel.ln_1p()).max(4.0_f64.ln());
-        let prior = |at: f64, side: Side, scale: f64| Priors::new(at, self.spread, side, scale);
-        Tests {
-            worse_at,
-            within_at,
-            worse: prior(worse_at, Side::Above, WORSE_SCALE),
-            within: prior(within_at, Side::Below, self.within_scale),
-            early: prior(early, Side::Above, WORSE_SCALE),
-            above_one: prior(0.0, Side::Above, RATE_SCALE),
-            below_one: prior(0.0, Side::Below, WORSE_SCALE),
+        let tests = self.tests.get_or_insert_with(|| {
+            Box::new(Tests {
+                worse_at,
+                within_at,
+                worse: prior(worse_at, Side::Above, WORSE_SCALE),
+                within: prior(within_at, Side::Below, within_scale),
+                early: prior(early, Side::Above, WORSE_SCALE),
+                above_one: prior(0.0, Side::Above, RATE_SCALE),
+                below_one: prior(0.0, Side::Below, WORSE_SCALE),
+            })
+        });
+        if tests.worse_at != worse_at {
+            (tests.worse_at, tests.worse) = (worse_at, prior(worse_at, Side::Above, WORSE_SCALE));
+        }
+        if tests.within_at != within_at {
+            (tests.within_at, tests.within) = (within_at, prior(within_at, Side::Below, within_scale));
         }
     }
 
@@ -567,9 +607,9 @@ impl Events {
     }
 
     /// Figures; of the warm-up as long as there are no others.
-    pub(crate) fn report(&self, evidence: Evidence, log_alpha: f64) -> MetricReport {
+    pub(crate) fn report(&self, evidence: Evidence) -> MetricReport {
         let counts = if self.main.total.canary_exposure > 0.0 { &self.main } else { &self.early };
-        let interval = counts.interval(self.spread, self.dispersion, log_alpha);
+        let interval = counts.interval(self.spread, self.dispersion, self.frame.log_alpha);
         let (low, centre, high) = interval.unwrap_or((f64::NEG_INFINITY, 0.0, f64::INFINITY));
         let down = self.direction == Direction::Down;
         let (low, centre, high) = if down { (-high, -centre, -low) } else { (low, centre, high) };
@@ -598,7 +638,7 @@ fn sum(cells: &[(f64, f64)]) -> (f64, f64) {
     cells.iter().fold((0.0, 0.0), |s, c| (s.0 + c.0, s.1 + c.1))
 }
 
-/// Requests above `edge`, in buckets; the bucket that holds it counts in part.
-fn above((start, counts): (usize, &[u64]), edge: f64) -> f64 {
-    counts.iter().enumerate().map(|(i, c)| *c as f64 * ((start + i + 1) as f64 - edge).clamp(0.0, 1.0)).sum()
+/// Counts a histogram's requests above `edge`, in buckets; the bucket that holds it counts in part.
+fn slower(edge: f64) -> impl Fn(Buckets<'_>) -> f64 {
+    move |h| above(h.start, h.counts, edge, |c| *c as f64)
 }

@@ -8,9 +8,8 @@ use crate::config::{Direction, SlopeMargin};
 use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
 use crate::events::{Evidence, Frame, Stakes};
 use crate::level::Dates;
-use crate::load::LoadModel;
 use crate::numeric::{interval_half_width, mean, variance};
-use crate::scores::{Line, Score, Scores, mean_known, relative, two_way};
+use crate::scores::{Groups, Line, Score, Scores, mean_known, relative, two_way};
 
 /// Prior deviation of a node's growth, in parts a minute, and its weight in nodes.
 const DRIFT: f64 = 0.0002;
@@ -22,12 +21,14 @@ const BLOCKS_MIN: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) struct Growth {
     frame: Frame,
+    groups: Groups,
     margin: SlopeMargin,
     /// Log of the level over the old one up to which growth is a refill.
     refill: f64,
     past: Past,
     dates: Dates,
     estimate: Option<Estimate>,
+    half_width: f64,
     evidence: Evidence,
     refilling: bool,
     samples: u64,
@@ -46,27 +47,28 @@ struct Past {
 impl Growth {
     pub(crate) fn new(frame: Frame, margin: SlopeMargin, refill: f64, stakes: Stakes) -> Self {
         Self {
+            groups: Groups::new(frame.canaries, frame.nodes),
             frame,
             margin,
             refill,
             past: Past::default(),
             dates: Dates::new(stakes, Direction::Up),
             estimate: None,
+            half_width: f64::INFINITY,
             evidence: Evidence::default(),
             refilling: true,
             samples: 0,
         }
     }
 
-    fn gap(&self, y: &[f64]) -> Option<f64> {
-        let canaries = self.frame.canaries;
+    fn gap(canaries: usize, y: &[f64]) -> Option<f64> {
         Some(mean_known(&y[..canaries])? - mean_known(&y[canaries..])?)
     }
 
     /// Takes the blocks of history.
-    pub(crate) fn learn(&mut self, model: &LoadModel, blocks: &[Vec<Score>]) {
-        let history: Vec<Vec<f64>> = blocks.iter().map(|b| relative(b, model)).collect();
-        let gaps: Vec<f64> = history.iter().filter_map(|y| self.gap(y)).collect();
+    pub(crate) fn learn(&mut self, blocks: &[Vec<Score>]) {
+        let history: Vec<Vec<f64>> = blocks.iter().map(|b| relative(b)).collect();
+        let gaps: Vec<f64> = history.iter().filter_map(|y| Self::gap(self.frame.canaries, y)).collect();
         let reference = mean(gaps.iter().copied()).unwrap_or(0.0);
         let columns = two_way(&history, 0, self.frame.nodes);
         self.past = Past {
@@ -79,9 +81,10 @@ impl Growth {
     }
 
     /// Weighs the growth after a block.
-    pub(crate) fn weigh(&mut self, model: &LoadModel, now: &Scores, elapsed: f64) {
-        let Some((e, above)) = self.fit(model, now) else { return };
+    pub(crate) fn weigh(&mut self, now: &Scores, elapsed: f64) {
+        let Some((e, above)) = self.fit(now) else { return };
         self.estimate = Some(e);
+        self.half_width = interval_half_width(e.variance(), e.freedom(), self.margin.bad, self.frame.log_alpha);
         self.refilling = !above;
         self.samples = elapsed as u64 * self.frame.canaries as u64;
         let margin = self.margin;
@@ -97,13 +100,13 @@ impl Growth {
     }
 
     /// Growth a minute of the canary's level over the baseline's, and whether the level has passed the old one.
-    fn fit(&self, model: &LoadModel, now: &Scores) -> Option<(Estimate, bool)> {
-        let blocks: Vec<Vec<f64>> = now.blocks.iter().map(|b| relative(b, model)).collect();
+    fn fit(&self, now: &Scores) -> Option<(Estimate, bool)> {
+        let blocks: Vec<Vec<f64>> = now.blocks.iter().map(|b| relative(b)).collect();
         let n = blocks.len();
         if n < BLOCKS_MIN {
             return None;
         }
-        let gaps: Vec<f64> = blocks.iter().map(|y| self.gap(y)).collect::<Option<_>>()?;
+        let gaps: Vec<f64> = blocks.iter().map(|y| Self::gap(self.groups.canaries, y)).collect::<Option<_>>()?;
         let ticks = (self.frame.level_block * now.merged.max(1)) as f64;
         let line = Line::fit(&gaps, ticks * self.frame.tick_minutes);
         let old = self.old_lines(&blocks, ticks * self.frame.tick_minutes);
@@ -129,7 +132,7 @@ impl Growth {
     }
 
     fn old_lines(&self, blocks: &[Vec<f64>], step: f64) -> Vec<Line> {
-        (self.frame.canaries..self.frame.nodes)
+        (self.groups.canaries..self.groups.nodes)
             .map(|i| blocks.iter().map(|b| b[i]).collect::<Vec<f64>>())
             .filter(|y| y.iter().all(|v| v.is_finite()))
             .map(|y| Line::fit(&y, step))
@@ -142,8 +145,9 @@ impl Growth {
         let b = old.len().max(1) as f64;
         let points = old.first().map_or(3, |l| l.residuals.len()) as f64;
         let noise = old.iter().map(Line::squares).sum::<f64>() / b / (points - 2.0) / sxx * inflation;
-        let excess = (variance(&slopes) - noise).max(0.0) * (b - 1.0);
-        (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (b + 2.0) * (1.0 / self.frame.canaries as f64 + 1.0 / b)
+        let excess = (variance(&slopes) - noise).max(0.0) * (b - 1.0) * self.groups.size;
+        let sides = 1.0 / self.frame.canaries as f64 + 1.0 / (b * self.groups.size);
+        (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (b + 2.0) * sides
     }
 
     /// Whether the level is not above the old one yet: its growth may be a cache that fills up.
@@ -157,10 +161,8 @@ impl Growth {
     }
 
     /// Figures on the growth of the level called `name`.
-    pub(crate) fn report(&self, name: &str, log_alpha: f64) -> MetricReport {
-        let (effect, half) = self.estimate.map_or((0.0, f64::INFINITY), |e| {
-            (e.effect, interval_half_width(e.variance(), e.freedom(), self.margin.bad, log_alpha))
-        });
+    pub(crate) fn report(&self, name: &str) -> MetricReport {
+        let (effect, half) = (self.estimate.map_or(0.0, |e| e.effect), self.half_width);
         MetricReport {
             name: format!("{name}:slope"),
             unit: Unit::PerMinute,

@@ -7,10 +7,10 @@ use crate::deadline::{self, Deadlines};
 use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
 use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
 use crate::growth::Growth;
-use crate::intake::Row;
+use crate::intake::{Cell, Row};
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
 use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, mean, variance};
-use crate::scores::{Difference, Score, Scores, deviations, mean_variance, score};
+use crate::scores::{Difference, Groups, Score, Scores, deviations, mean_variance, score};
 
 /// Ticks of history from which on the canary's own time is not needed to learn the old version.
 const HISTORY_TICKS_MIN: usize = 16;
@@ -43,11 +43,14 @@ pub(crate) struct Level {
     bad: Margin,
     direction: Direction,
     frame: Frame,
+    groups: Groups,
     window: Window,
     historic: usize,
     known: Option<Known>,
     now: Scores,
     buffer: Vec<Observation>,
+    /// Room for ticks to come.
+    spare: Vec<Observation>,
     before: Option<Observation>,
     load_sum: (f64, f64),
     samples: u64,
@@ -55,6 +58,7 @@ pub(crate) struct Level {
     dates: Dates,
     evidence: Evidence,
     estimate: Option<Estimate>,
+    half_width: f64,
     growth: Option<Growth>,
 }
 
@@ -114,11 +118,13 @@ impl Level {
             bad: metric.bad,
             direction: metric.direction,
             frame,
+            groups: Groups::new(frame.canaries, frame.nodes),
             window: Window::default(),
             historic: 0,
             known: None,
             now: Scores::default(),
             buffer: Vec::new(),
+            spare: Vec::new(),
             before: None,
             load_sum: (0.0, 0.0),
             samples: 0,
@@ -126,14 +132,23 @@ impl Level {
             dates: Dates::new(stakes, metric.direction),
             evidence: Evidence::default(),
             estimate: None,
+            half_width: f64::INFINITY,
             growth: slope.map(|margin| Growth::new(frame, margin, metric.ok.rel.ln_1p(), stakes)),
         }
     }
 
     fn observation(&mut self, row: &Row) -> Observation {
-        let column = |metric: usize| (0..self.frame.nodes).map(|n| row.value(metric, n)).collect();
-        self.active |= (0..self.frame.nodes).any(|n| row.value(self.metric, n).is_some_and(|v| v > 0.0));
-        Observation { level: column(self.metric), load: self.load.map(column).unwrap_or_default() }
+        let mut seen = self.spare.pop().unwrap_or_default();
+        let column = |metric: usize, into: &mut Vec<Option<f64>>| {
+            into.clear();
+            into.extend(row.cells(metric).iter().map(|c| if let Cell::Value(v) = c { Some(*v) } else { None }));
+        };
+        column(self.metric, &mut seen.level);
+        if let Some(load) = self.load {
+            column(load, &mut seen.load);
+        }
+        self.active = self.active || seen.level.iter().flatten().any(|v| *v > 0.0);
+        seen
     }
 
     /// Takes a tick of history.
@@ -162,14 +177,14 @@ impl Level {
         if !full && !eager {
             return;
         }
-        let block = score(&known.model, self.before.as_ref(), &self.buffer);
+        let block = self.groups.merge(score(&known.model, self.before.as_ref(), &self.buffer), known.cut);
         if full {
-            self.before = self.buffer.pop();
-            self.buffer.clear();
+            self.spare.extend(std::mem::replace(&mut self.before, self.buffer.pop()));
+            self.spare.append(&mut self.buffer);
             self.now.push(block);
             self.weigh(None, elapsed as f64);
-            if let (Some(growth), Some(known)) = (&mut self.growth, &self.known) {
-                growth.weigh(&known.model, &self.now, elapsed as f64);
+            if let Some(growth) = &mut self.growth {
+                growth.weigh(&self.now, elapsed as f64);
             }
         } else {
             self.weigh(Some(block), elapsed as f64);
@@ -195,24 +210,24 @@ impl Level {
             let before = i.checked_sub(1).map(|i| &ticks[(i + 1) * level_block - 1]);
             score(&model, before, block)
         });
-        let known = Known::new(past.collect(), model, canaries);
+        let past: Vec<_> = past.collect();
         if let Some(growth) = &mut self.growth {
-            growth.learn(&known.model, &known.past);
+            growth.learn(&past);
         }
-        self.known = Some(known);
+        self.known = Some(Known::new(past, model, (canaries, &self.groups)));
         self.window = Window::default();
         true
     }
 
     fn estimate(&self, part: Option<Vec<Score>>) -> Option<Estimate> {
         let known = self.known.as_ref()?;
-        let canaries = self.frame.canaries;
+        let canaries = self.groups.canaries;
         let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(&part).collect();
         let now = Difference::new(&blocks, canaries, known.cut / (self.now.merged.max(1) as f64).sqrt())?;
         if blocks.len() < self.blocks_min(known) {
             return None;
         }
-        let recent = deviations(&blocks, canaries, self.frame.nodes);
+        let recent = deviations(&blocks, canaries, self.groups.nodes);
         let recent_lag = lag_sums(recent.iter());
         let lag = (known.lag.0 + recent_lag.0, known.lag.1 + recent_lag.1);
         let past_blocks = known.difference.as_ref().map_or(blocks.len(), |d| d.influence.len());
@@ -233,8 +248,8 @@ impl Level {
             past: compared.past,
             time_freedom: freedom / inflation,
             node: compared.node + self.extrapolation(&known.model),
-            node_freedom: (self.frame.nodes - canaries + known.wander.drift.len()) as f64 + DRIFT_WEIGHT - 1.0,
-            known: RESTART_SPREAD.powi(2) / canaries as f64,
+            node_freedom: (self.groups.nodes - canaries + known.wander.drift.len()) as f64 + DRIFT_WEIGHT - 1.0,
+            known: RESTART_SPREAD.powi(2) / self.frame.canaries as f64,
             looks: looks * self.frame.level_block as f64,
             power: 1,
         })
@@ -261,7 +276,7 @@ impl Level {
             return Compared { reference: 0.0, past: 0.0, node: between };
         };
         let kept = between / (between + past);
-        let node = drift_variance(&[&Nodes::between(known, blocks, canaries), &known.wander], inflation) * sides;
+        let node = drift_variance(&[&Nodes::between(known, blocks, &self.groups), &known.wander], inflation) * sides;
         let reference = difference.effect - (1.0 - kept) * (known.offset + difference.effect);
         Compared { reference, past: kept * past, node }
     }
@@ -281,6 +296,9 @@ impl Level {
     /// Weighs the level, with the block that is not full yet.
     fn weigh(&mut self, part: Option<Vec<Score>>, elapsed: f64) {
         self.estimate = self.estimate(part);
+        self.half_width = self.estimate.map_or(f64::INFINITY, |e| {
+            interval_half_width(e.variance(), e.freedom(), self.bad.rel.ln_1p(), self.frame.log_alpha)
+        });
         let Some(e) = self.estimate.filter(|e| e.variance() < ERROR_MAX * ERROR_MAX) else { return };
         let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
         let worse = |sign: f64, dates: &mut Deadlines| {
@@ -316,10 +334,8 @@ impl Level {
     }
 
     /// Figures on the level.
-    pub(crate) fn report(&self, log_alpha: f64) -> MetricReport {
-        let (effect, half) = self.estimate.map_or((0.0, f64::INFINITY), |e| {
-            (e.effect, interval_half_width(e.variance(), e.freedom(), self.bad.rel.ln_1p(), log_alpha))
-        });
+    pub(crate) fn report(&self) -> MetricReport {
+        let (effect, half) = (self.estimate.map_or(0.0, |e| e.effect), self.half_width);
         MetricReport {
             name: self.name.clone(),
             unit: Unit::Ratio,
@@ -338,7 +354,7 @@ impl Level {
 }
 
 impl Known {
-    fn new(past: Vec<Vec<Score>>, model: LoadModel, canaries: usize) -> Self {
+    fn new(past: Vec<Vec<Score>>, model: LoadModel, (canaries, groups): (usize, &Groups)) -> Self {
         let blocks: Vec<&Vec<Score>> = past.iter().collect();
         let nodes = model.expected.len();
         let scatter = deviations(&blocks, 0, nodes);
@@ -347,7 +363,9 @@ impl Known {
             (true, Some(typical)) if typical > 0.0 => HUBER * 1.4826 * typical,
             _ => f64::INFINITY,
         };
-        let difference = Difference::new(&blocks, canaries, cut).filter(|d| d.influence.len() > 1);
+        let merged: Vec<_> = past.iter().map(|b| groups.merge(b.clone(), cut)).collect();
+        let difference = Difference::new(&merged.iter().collect::<Vec<_>>(), groups.canaries, cut);
+        let difference = difference.filter(|d| d.influence.len() > 1);
         let expected: Vec<f64> = model
             .expected
             .iter()
@@ -365,11 +383,11 @@ impl Known {
             pooled: pooled_scatter(&scatter, canaries, cut),
             lag: lag_sums(scatter.iter()),
             block_weight: own.unwrap_or(per_node * canaries as f64),
-            wander: Nodes::from(&blocks[..blocks.len() / 2], &blocks[blocks.len() / 2..], 0),
+            wander: Nodes::from(&blocks[..blocks.len() / 2], &blocks[blocks.len() / 2..], (0, 1.0)),
             steady: outliers <= OUTLIERS_MAX * cells,
             cut,
             difference,
-            past,
+            past: merged,
             model,
         }
     }
@@ -383,11 +401,13 @@ struct Compared {
     node: f64,
 }
 
-/// How far the old nodes have drifted from their past, each, and the noise in that.
+/// How far nodes, or groups of them, have drifted from their past, each, and the noise in that.
 #[derive(Clone, Debug, Default)]
 struct Nodes {
     drift: Vec<f64>,
     noise: Vec<f64>,
+    /// Real nodes in one of these.
+    size: f64,
 }
 
 /// Weighted sum and weight of a node over blocks.
@@ -397,13 +417,13 @@ fn total<'a>(blocks: impl Iterator<Item = &'a Vec<Score>>, node: usize) -> (f64,
 
 impl Nodes {
     /// From the past to now, on the old nodes.
-    fn between(known: &Known, blocks: &[&Vec<Score>], canaries: usize) -> Self {
+    fn between(known: &Known, blocks: &[&Vec<Score>], groups: &Groups) -> Self {
         let past: Vec<&Vec<Score>> = known.past.iter().collect();
-        Self::from(&past, blocks, canaries)
+        Self::from(&past, blocks, (groups.canaries, groups.size))
     }
 
-    fn from(past: &[&Vec<Score>], now: &[&Vec<Score>], first: usize) -> Self {
-        let mut nodes = Self::default();
+    fn from(past: &[&Vec<Score>], now: &[&Vec<Score>], (first, size): (usize, f64)) -> Self {
+        let mut nodes = Self { size, ..Self::default() };
         for n in first..past.first().map_or(0, |b| b.len()) {
             let (a, b) = (total(past.iter().copied(), n), total(now.iter().copied(), n));
             if a.1 > 0.0 && b.1 > 0.0 {
@@ -417,7 +437,7 @@ impl Nodes {
     /// Variance of the drift beyond what its noise explains, with its degrees of freedom.
     fn excess(&self, inflation: f64) -> (f64, f64) {
         let noise = mean(self.noise.iter().copied()).unwrap_or(0.0) * inflation;
-        ((variance(&self.drift) - noise).max(0.0), (self.drift.len() as f64 - 1.0).max(0.0))
+        ((variance(&self.drift) - noise).max(0.0) * self.size, (self.drift.len() as f64 - 1.0).max(0.0))
     }
 }
 

@@ -18,6 +18,7 @@ mod estimate;
 mod events;
 pub mod explain;
 mod growth;
+mod histogram;
 mod intake;
 mod level;
 mod load;

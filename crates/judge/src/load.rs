@@ -19,7 +19,7 @@ pub(crate) const HUBER: f64 = 2.5;
 const NODE_TICKS_MIN: usize = 4;
 
 /// Level and load of every node in one tick.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Observation {
     /// Levels.
     pub level: Vec<Option<f64>>,

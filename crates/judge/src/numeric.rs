@@ -13,20 +13,26 @@ pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// `ln(exp(a) + exp(b))`.
 pub(crate) fn log_add_exp(a: f64, b: f64) -> f64 {
-    log_sum_exp([a, b].into_iter())
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// `ln(2 * Phi(z))` with `Phi` the standard normal distribution function; exact far into the lower tail.
 pub(crate) fn log_twice_normal_cdf(z: f64) -> f64 {
     let x = -z / SQRT_2;
-    if x < 1.5 { (1.0 - erf_series(x)).max(f64::MIN_POSITIVE).ln() } else { log_erfc_fraction(x) }
+    if x > 1.5 {
+        log_erfc_fraction(x)
+    } else if x > -2.0 {
+        (1.0 - erf_series(x)).ln()
+    } else if x > -6.0 {
+        LN_2 + (-0.5 * log_erfc_fraction(-x).exp()).ln_1p()
+    } else {
+        LN_2
+    }
 }
 
 /// Error function by its Maclaurin series (Abramowitz and Stegun 7.1.6), for small arguments.
 fn erf_series(x: f64) -> f64 {
-    if x < -6.0 {
-        return -1.0;
-    }
     let (mut term, mut sum) = (x, x);
     for n in 1..200 {
         term *= 2.0 * x * x / (2.0 * f64::from(n) + 1.0);
@@ -40,7 +46,8 @@ fn erf_series(x: f64) -> f64 {
 
 /// `ln erfc(x)` by its continued fraction (Abramowitz and Stegun 7.1.14), for large arguments.
 fn log_erfc_fraction(x: f64) -> f64 {
-    let fraction = (1..120).rev().fold(x, |tail, n| x + f64::from(n) / 2.0 / tail);
+    let terms = 10 + (80.0 / (x * x)) as i32;
+    let fraction = (1..terms).rev().fold(x, |tail, n| x + f64::from(n) / 2.0 / tail);
     -x * x - fraction.ln() - 0.5 * PI.ln()
 }
 
@@ -129,6 +136,8 @@ mod tests {
         close(log_twice_normal_cdf(-1.959_963_985), 0.05_f64.ln(), 1e-8);
         close(log_twice_normal_cdf(-8.0), (2.0 * 6.220_960_574e-16_f64).ln(), 1e-8);
         close(log_twice_normal_cdf(8.0), LN_2, 1e-12);
+        close(log_twice_normal_cdf(3.0), (2.0 * 0.998_650_101_968_369_9_f64).ln(), 1e-9);
+        close(log_twice_normal_cdf(1.0), (2.0 * 0.841_344_746_068_542_9_f64).ln(), 1e-9);
     }
 
     #[test]

@@ -11,8 +11,64 @@ const BLOCKS_MAX: usize = 64;
 pub(crate) struct Score {
     pub sum: f64,
     pub weight: f64,
+    /// Sum of the levels over the node's past one.
     pub level: f64,
     pub ticks: f64,
+}
+
+impl Score {
+    fn add(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.weight += other.weight;
+        self.level += other.level;
+        self.ticks += other.ticks;
+    }
+}
+
+/// Most points that one side of a comparison is reduced to in a block.
+const POINTS_MAX: usize = 12;
+
+/// Nodes taken together, so that a block costs the same in a large fleet: each side becomes at most [`POINTS_MAX`] points.
+#[derive(Clone, Debug)]
+pub(crate) struct Groups {
+    of: Vec<usize>,
+    /// Points of the canary; they come first.
+    pub canaries: usize,
+    /// All points.
+    pub nodes: usize,
+    /// Old nodes in a point.
+    pub size: f64,
+}
+
+impl Groups {
+    pub(crate) fn new(canaries: usize, nodes: usize) -> Self {
+        let old = nodes - canaries;
+        let (c, b) = (canaries.min(POINTS_MAX), old.min(POINTS_MAX));
+        let of = (0..canaries).map(|i| i % c).chain((0..old).map(|i| c + i % b)).collect();
+        Self { of, canaries: c, nodes: c + b, size: old as f64 / b as f64 }
+    }
+
+    /// Adds up a block's nodes by group, each limited to `cut` around its group's median.
+    pub(crate) fn merge(&self, block: Vec<Score>, cut: f64) -> Vec<Score> {
+        if self.of.len() == self.nodes {
+            return block;
+        }
+        let mut members: Vec<Vec<f64>> = vec![Vec::new(); self.nodes];
+        for (score, group) in block.iter().zip(&self.of).filter(|(s, _)| s.weight > 0.0) {
+            members[*group].push(score.sum / score.weight);
+        }
+        let centres: Vec<f64> = members.into_iter().map(|m| median(m).unwrap_or(0.0)).collect();
+        let mut merged = vec![Score::default(); self.nodes];
+        for (score, group) in block.iter().zip(&self.of) {
+            let mut limited = *score;
+            if score.weight > 0.0 {
+                let y = score.sum / score.weight - centres[*group];
+                limited.sum = score.weight * (centres[*group] + y.clamp(-cut, cut));
+            }
+            merged[*group].add(&limited);
+        }
+        merged
+    }
 }
 
 /// Scores per node and block.
@@ -42,13 +98,9 @@ impl Scores {
 }
 
 fn add(a: &[Score], b: &[Score]) -> Vec<Score> {
-    let sum = |(a, b): (&Score, &Score)| Score {
-        sum: a.sum + b.sum,
-        weight: a.weight + b.weight,
-        level: a.level + b.level,
-        ticks: a.ticks + b.ticks,
-    };
-    a.iter().zip(b).map(sum).collect()
+    let mut sums = a.to_vec();
+    sums.iter_mut().zip(b).for_each(|(sum, score)| sum.add(score));
+    sums
 }
 
 /// Canary minus baseline over blocks.
@@ -82,18 +134,15 @@ impl Difference {
 
 /// Huber's location of one side's log deviation, and what each block moves it by.
 fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Option<(f64, Vec<f64>)> {
-    let points = || blocks.iter().flat_map(|b| &b[nodes.clone()]).filter(|s| s.weight > 0.0);
-    let mut centre = median(points().map(|s| s.sum / s.weight).collect())?;
-    for _ in 0..8 {
-        let (top, bottom) = points().fold((0.0, 0.0), |t, s| {
-            let y = s.sum / s.weight;
-            let w = s.weight * (cut / (y - centre).abs().max(1e-300)).min(1.0);
-            (t.0 + w * y, t.1 + w)
-        });
-        centre = top / bottom;
-    }
-    let inside: f64 = points().filter(|s| (s.sum / s.weight - centre).abs() <= cut).map(|s| s.weight).sum();
-    let half: f64 = 0.5 * points().map(|s| s.weight).sum::<f64>();
+    let points: Vec<(f64, f64)> = blocks
+        .iter()
+        .flat_map(|b| &b[nodes.clone()])
+        .filter(|s| s.weight > 0.0)
+        .map(|s| (s.sum / s.weight, s.weight))
+        .collect();
+    let centre = robust_centre(&points, cut)?;
+    let inside: f64 = points.iter().filter(|p| (p.0 - centre).abs() <= cut).map(|p| p.1).sum();
+    let half: f64 = 0.5 * points.iter().map(|p| p.1).sum::<f64>();
     let scale = blocks.len() as f64 / inside.max(half) / (1.0 + centre).max(0.05);
     let influence = blocks
         .iter()
@@ -103,6 +152,23 @@ fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Opti
         })
         .collect();
     Some(((1.0 + centre).max(0.05).ln(), influence))
+}
+
+/// Huber's location of weighted points: their mean where none lies beyond `cut`.
+fn robust_centre(points: &[(f64, f64)], cut: f64) -> Option<f64> {
+    let (top, bottom) = points.iter().fold((0.0, 0.0), |t, p| (t.0 + p.0 * p.1, t.1 + p.1));
+    if points.iter().all(|p| (p.0 - top / bottom).abs() <= cut) {
+        return (bottom > 0.0).then(|| top / bottom);
+    }
+    let mut centre = median(points.iter().map(|p| p.0).collect())?;
+    for _ in 0..8 {
+        let (top, bottom) = points.iter().fold((0.0, 0.0), |t, (y, weight)| {
+            let w = weight * (cut / (y - centre).abs().max(1e-300)).min(1.0);
+            (t.0 + w * y, t.1 + w)
+        });
+        centre = top / bottom;
+    }
+    Some(centre)
 }
 
 /// Deviations of a node's block means from its own and the block's mean.
@@ -136,16 +202,10 @@ pub(crate) fn mean_known(values: &[f64]) -> Option<f64> {
     mean(values.iter().copied().filter(|v| v.is_finite()))
 }
 
-/// Log of the block's level over the node's past level.
-pub(crate) fn relative(block: &[Score], model: &LoadModel) -> Vec<f64> {
-    block
-        .iter()
-        .zip(model.expected.iter().zip(&model.mean_load))
-        .map(|(s, (e, load))| match s.ticks > 0.0 {
-            true => (s.level / s.ticks / e.at(*load).max(1e-12)).max(1e-12).ln(),
-            false => f64::NAN,
-        })
-        .collect()
+/// Log of the block's level over the past level, per node.
+pub(crate) fn relative(block: &[Score]) -> Vec<f64> {
+    let log = |s: &Score| if s.ticks > 0.0 { (s.level / s.ticks).max(1e-12).ln() } else { f64::NAN };
+    block.iter().map(log).collect()
 }
 
 /// Least squares over equally spaced points.
@@ -174,21 +234,29 @@ impl Line {
 
 /// Deviation of every node from its expectation over the ticks of a block; robust against single spikes.
 pub(crate) fn score(model: &LoadModel, before: Option<&Observation>, ticks: &[Observation]) -> Vec<Score> {
-    (0..model.expected.len()).map(|node| score_node(model, node, before, ticks)).collect()
+    let mut points = Vec::with_capacity(ticks.len());
+    (0..model.expected.len()).map(|node| score_node(model, node, (before, ticks), &mut points)).collect()
 }
 
-fn score_node(model: &LoadModel, node: usize, before: Option<&Observation>, ticks: &[Observation]) -> Score {
+/// `points` is room to work in.
+fn score_node(
+    model: &LoadModel,
+    node: usize,
+    (before, ticks): (Option<&Observation>, &[Observation]),
+    points: &mut Vec<(f64, f64)>,
+) -> Score {
+    points.clear();
     let expected = model.expected[node];
     let rho = model.correlation;
     let mut last = before.and_then(|t| t.of(node));
-    let mut points: Vec<(f64, f64)> = Vec::with_capacity(ticks.len());
+    let usual = expected.at(model.mean_load[node]).max(1e-12);
     let mut score = Score::default();
     for tick in ticks {
         let Some((level, load)) = tick.of(node) else {
             last = None;
             continue;
         };
-        score.level += level;
+        score.level += level / usual;
         score.ticks += 1.0;
         let first = 1.0 - rho;
         points.push(match last {
@@ -202,18 +270,19 @@ fn score_node(model: &LoadModel, node: usize, before: Option<&Observation>, tick
         return Score::default();
     }
     score.weight = weight;
-    score.sum = weight * (location(&points, HUBER * model.noise[node]) - 1.0);
+    score.sum = weight * (location(points, HUBER * model.noise[node]) - 1.0);
     score
 }
 
 /// Huber's estimate of the factor between the two columns, from the weighted median.
 fn location(points: &[(f64, f64)], cut: f64) -> f64 {
+    let (xy, xx) = points.iter().fold((0.0, 0.0), |s, p| (s.0 + p.0 * p.1, s.1 + p.1 * p.1));
+    let plain = xy / xx;
+    if cut <= 0.0 || points.iter().all(|p| (p.0 - plain * p.1).abs() <= cut) {
+        return plain;
+    }
     let ratios: Vec<f64> = points.iter().filter(|p| p.1.abs() > 1e-12).map(|p| p.0 / p.1).collect();
     let Some(mut factor) = median(ratios) else { return 1.0 };
-    if cut <= 0.0 {
-        let (xy, xx) = points.iter().fold((0.0, 0.0), |s, p| (s.0 + p.0 * p.1, s.1 + p.1 * p.1));
-        return xy / xx;
-    }
     for _ in 0..5 {
         let (xy, xx) = points.iter().fold((0.0, 0.0), |s, (x, m)| {
             let weight = (cut / (x - factor * m).abs().max(1e-300)).min(1.0);

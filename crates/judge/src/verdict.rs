@@ -4,7 +4,7 @@ use crate::answer::{Answer, MetricReport, Reason, State, Verdict};
 use crate::config::{Config, ConfigError, Kind, Metric, Role};
 use crate::events::{Events, Evidence, Frame, Stakes};
 use crate::growth::Growth;
-use crate::intake::{Cell, Intake, Row};
+use crate::intake::{Cell, Intake};
 use crate::level::Level;
 use crate::numeric::log_sum_exp;
 use crate::sample::Tick;
@@ -85,23 +85,23 @@ impl Judge {
     /// Takes a tick and says what is known after it. History, late and repeated ticks, and ticks after the final
     /// verdict change nothing that was said before.
     pub fn observe(&mut self, tick: &Tick) -> Answer {
-        let Some(row) = self.intake.row(tick) else { return self.answer.clone() };
-        if self.answer.verdict != Verdict::Continue {
+        if self.answer.verdict != Verdict::Continue || !self.intake.read(tick) {
             return self.answer.clone();
         }
-        for (collected, cells) in self.collected.iter_mut().zip(&row.cells) {
-            *collected |= cells.iter().any(|c| *c != Cell::Absent);
+        let row = self.intake.row();
+        for (metric, collected) in self.collected.iter_mut().enumerate() {
+            *collected = *collected || row.cells(metric).iter().any(|c| *c != Cell::Absent);
         }
         if row.tick < 0 {
-            self.events.iter_mut().for_each(|e| e.remember(&row));
-            self.levels.iter_mut().for_each(|l| l.remember(&row));
+            self.events.iter_mut().for_each(|e| e.remember(row));
+            self.levels.iter_mut().for_each(|l| l.remember(row));
             self.answer.tick = row.tick;
             return self.answer.clone();
         }
-        self.events.iter_mut().for_each(|e| e.push(&row));
-        self.levels.iter_mut().for_each(|l| l.push(&row));
-        self.attend(&row);
-        self.answer = self.decide(row.tick);
+        self.events.iter_mut().for_each(|e| e.push(row));
+        self.levels.iter_mut().for_each(|l| l.push(row));
+        self.attend();
+        self.answer = self.decide(tick.tick);
         self.answer.clone()
     }
 
@@ -111,7 +111,8 @@ impl Judge {
     }
 
     /// Notes who was heard.
-    fn attend(&mut self, row: &Row) {
+    fn attend(&mut self) {
+        let row = self.intake.row();
         let canaries = self.frame.canaries;
         let old = &row.seen[canaries..];
         let collecting = 2 * old.iter().filter(|s| **s).count() >= old.len();
@@ -120,8 +121,8 @@ impl Judge {
         }
         if row.tick >= self.frame.warmup {
             self.looked = self.looked.saturating_add(1);
-            for (heard, cells) in self.heard.iter_mut().zip(&row.cells) {
-                for (count, cell) in heard.iter_mut().zip(cells) {
+            for (metric, heard) in self.heard.iter_mut().enumerate() {
+                for (count, cell) in heard.iter_mut().zip(row.cells(metric)) {
                     *count = count.saturating_add(u32::from(*cell != Cell::Absent));
                 }
             }
@@ -220,11 +221,11 @@ impl Judge {
         for e in &self.events {
             let early = || Evidence { worse: e.early_evidence(), ..Evidence::default() };
             let evidence = if warming && e.judged_early() { early() } else { e.evidence() };
-            reports.push(e.report(evidence, log_alpha));
+            reports.push(e.report(evidence));
         }
         for level in &self.levels {
-            reports.push(level.report(log_alpha));
-            reports.extend(level.growth().map(|g| g.report(&level.name, log_alpha)));
+            reports.push(level.report());
+            reports.extend(level.growth().map(|g| g.report(&level.name)));
         }
         let tests = reports.len() as f64;
         for r in &mut reports {
