@@ -230,6 +230,8 @@ mod tests {
 
     use super::*;
 
+    type Damage<'a> = Box<dyn Fn() + 'a>;
+
     struct Bench {
         folder: tempfile::TempDir,
         slot: Slot,
@@ -288,7 +290,7 @@ mod tests {
         bench.restored();
         let project = bench.project();
         // Each at once after the last, with sizes that stay, as a change of the same moment.
-        let damages: Vec<(&str, Box<dyn Fn()>)> = vec![
+        let damages: Vec<(&str, Damage<'_>)> = vec![
             ("content", Box::new(|| fs::write(project.join("a"), "eno").unwrap())),
             ("new file", Box::new(|| fs::write(project.join("deep/new"), "x").unwrap())),
             ("new folder", Box::new(|| fs::create_dir_all(project.join("deep/x/y")).unwrap())),

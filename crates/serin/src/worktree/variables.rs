@@ -1,6 +1,6 @@
 //! Variables of a local pipeline: predefined ones, `.serin.env`, flags.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serin_lang::SettingVariable;
 use serin_model::plan::Variable;
 
@@ -33,13 +33,19 @@ pub fn json(value: &str) -> String {
 }
 
 impl Project {
-    /// The variables of `.serin.env`: `KEY=VALUE` lines; values that can be hidden in logs are.
+    /// The variables of `.serin.env`: `KEY=VALUE` lines; values that can be hidden in logs are. Lines below `[plain]` are
+    /// shown, those below `[environment NAME]` are for the jobs of that environment.
     pub(super) fn settings(&self) -> Result<Vec<SettingVariable>> {
         let Some(file) = self.file(ENV_FILE)? else { return Ok(Vec::new()) };
         let mut settings = Vec::new();
+        let mut section = Section::default();
         for (at, line) in file.text().lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Some(words) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = Section::parse(words).with_context(|| format!("line {} of `{ENV_FILE}`", at + 1))?;
                 continue;
             }
             let line = line.strip_prefix("export ").unwrap_or(line);
@@ -47,12 +53,37 @@ impl Project {
                 // The line may hold a secret, so it is not shown.
                 bail!("line {} of `{ENV_FILE}` is not `KEY=VALUE`", at + 1);
             };
-            let value = unquoted(value);
-            let masked = value.len() >= MASKED_BYTES_MIN;
-            let variable = Variable { masked, ..Variable::plain(key, value) };
-            settings.push(SettingVariable { variable, ..SettingVariable::plain(key, "") });
+            settings.push(section.variable(key, unquoted(value)));
         }
         Ok(settings)
+    }
+}
+
+/// What `[…]` says about the lines below it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Section {
+    plain: bool,
+    scope: Option<String>,
+}
+
+impl Section {
+    fn parse(words: &str) -> Result<Self> {
+        let mut section = Self::default();
+        for word in words.split(',').map(str::trim) {
+            match word.split_once(' ') {
+                None if word == "plain" => section.plain = true,
+                Some(("environment", scope)) => section.scope = Some(scope.trim().to_owned()),
+                _ => bail!("unknown section `[{words}]`: write `[plain]`, `[environment NAME]`, or both with a comma"),
+            }
+        }
+        Ok(section)
+    }
+
+    fn variable(&self, key: &str, value: &str) -> SettingVariable {
+        let masked = !self.plain && value.len() >= MASKED_BYTES_MIN;
+        let variable = Variable { masked, ..Variable::plain(key, value) };
+        let environment_scope = self.scope.clone().unwrap_or_else(|| "*".to_owned());
+        SettingVariable { variable, environment_scope, protected: false }
     }
 }
 
@@ -129,7 +160,7 @@ fn merge_request(project: &Project, flags: &EventFlags) -> Vec<(&'static str, St
 
 #[cfg(test)]
 mod tests {
-    use super::{json, pair, unquoted};
+    use super::{Section, json, pair, unquoted};
 
     #[test]
     fn pairs_and_values() {
@@ -140,5 +171,15 @@ mod tests {
             ("3".to_owned(), "[1]".to_owned(), "\"x y\"".to_owned(), "\"3\"".to_owned())
         );
         assert_eq!((unquoted("'a b'"), unquoted("\"a"), unquoted("x")), ("a b", "\"a", "x"));
+    }
+
+    #[test]
+    fn sections() {
+        let shown = Section::parse("plain, environment review/*").unwrap();
+        assert_eq!(shown, Section { plain: true, scope: Some("review/*".to_owned()) });
+        assert!(!shown.variable("A", "long enough").variable.masked);
+        let hidden = Section::default();
+        assert!(hidden.variable("A", "long enough").variable.masked && !hidden.variable("A", "short").variable.masked);
+        assert!(Section::parse("secret").is_err());
     }
 }
