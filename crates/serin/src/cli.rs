@@ -160,6 +160,21 @@ pub struct Run {
     /// A variable of the pipeline that is hidden in logs; without a value, that of the environment.
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub secret: Vec<String>,
+    /// Run what failed in the latest run, and what comes after it; take the rest from there.
+    #[arg(long, conflicts_with = "cached")]
+    pub only_failed: bool,
+    /// Leave jobs out that succeeded before with the same script, variables, files and artifacts.
+    #[arg(long)]
+    pub cached: bool,
+    /// Run again whenever a file changes.
+    #[arg(long)]
+    pub watch: bool,
+    /// Say what would run.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print each line of output, also on a terminal.
+    #[arg(long)]
+    pub lines: bool,
     /// Start delayed jobs at once.
     #[arg(long)]
     pub no_delay: bool,

@@ -161,7 +161,10 @@ impl Project {
     }
 
     /// The project's files: those that Git knows, and new ones that it does not ignore.
-    fn listing(&self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn listing(&self) -> Result<Vec<String>> {
         let listed = self.git.paths(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
         let mut files = listed.or_else(|_| walk(&self.root))?;
         files.sort_unstable();

@@ -4,36 +4,71 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 use serin_lang::{Color, Compilation, Context, NotCreated, Severity};
-use serin_model::plan::{Variable, Work};
+use serin_model::plan::{Plan, Variable, Work};
 use serin_runner::HostEnvironment;
 
 use crate::cli::{Format, Run};
-use crate::local::folders::Folders;
+use crate::local::folders::{self, Folders};
 use crate::local::output::{Output, Stream};
-use crate::local::pipeline::Pipeline;
+use crate::local::pipeline::{Pipeline, needs_server};
+use crate::local::previous::{self, Previous};
 use crate::local::request::Common;
 use crate::local::selection::{self, Selection};
-use crate::local::session::{Interrupt, Session, Settings};
-use crate::terminal;
+use crate::local::session::{Interrupt, Session, Settings, Take};
+use crate::local::watch;
+use crate::terminal::{self, BOLD, DIM, styled};
 use crate::worktree::{self, Local, Project};
 
 /// Carries the pipeline out; exit code 0 where nothing failed that counts, 1 where something did.
 pub async fn run(mut run: Run) -> Result<ExitCode> {
     let secrets = secrets(&run.secret)?;
     run.event.variables.extend(secrets.iter().cloned());
+    if !run.watch {
+        return Ok(once(&run, &secrets).await?.0);
+    }
+    loop {
+        let project = Project::open(&run.folder, &run.event)?;
+        let seen = watch::look(&project)?;
+        let (code, interrupted) = once(&run, &secrets).await?;
+        if interrupted {
+            return Ok(code);
+        }
+        terminal::note(&styled(DIM, "waiting for a change; Ctrl-C ends"));
+        tokio::select! {
+            changed = watch::change(&project, &seen) => changed?,
+            ended = tokio::signal::ctrl_c() => {
+                ended?;
+                return Ok(code);
+            }
+        }
+    }
+}
+
+/// One run, and whether it was interrupted.
+async fn once(run: &Run, secrets: &[(String, String)]) -> Result<(ExitCode, bool)> {
     let Local { project, mut context, compilation } = worktree::compile(&run.folder, &run.event)?;
     say_findings(&compilation);
     if compilation.diagnostics.iter().any(|found| found.severity == Severity::Error) {
-        return Ok(ExitCode::from(1));
+        return Ok((ExitCode::from(1), false));
     }
     let is_secret = |variable: &&mut Variable| secrets.iter().any(|(key, _)| *key == variable.key);
     for variable in context.pipeline_variables.iter_mut().filter(is_secret) {
         (variable.masked, variable.raw) = (true, true);
     }
-    let Some(compilation) = selected(compilation, &run)? else { return Ok(ExitCode::SUCCESS) };
-    carry_out(&run, project, (compilation, context)).await
+    let selected = asked_for(run, &project)?;
+    let Some(compilation) = select(compilation, (run, &selected))? else { return Ok((ExitCode::SUCCESS, false)) };
+    if run.dry_run {
+        let plan = compilation.plan.unwrap_or_default();
+        match run.format {
+            Format::Json => terminal::line(&serde_json::to_string_pretty(&plan_json(&plan))?),
+            Format::Text => say_plan(&plan),
+        }
+        return Ok((ExitCode::SUCCESS, false));
+    }
+    carry_out((run, selected), project, (compilation, context)).await
 }
 
 fn say_findings(compilation: &Compilation) {
@@ -57,44 +92,80 @@ fn secrets(given: &[String]) -> Result<Vec<(String, String)>> {
     given.iter().map(secret).collect()
 }
 
+/// The names of the jobs to run: with `--only-failed` alone those of the latest run.
+fn asked_for(run: &Run, project: &Project) -> Result<Vec<String>> {
+    if !run.only_failed || !run.jobs.is_empty() {
+        return Ok(run.jobs.clone());
+    }
+    let previous = Previous::of(&folders::project_folder(project.root())?);
+    let Some(selected) = previous.selected() else {
+        bail!("there is no earlier run; run the pipeline without `--only-failed` first");
+    };
+    Ok(selected)
+}
+
 /// The compilation with the jobs that were asked for; `None`: there is no pipeline.
-fn selected(mut compilation: Compilation, run: &Run) -> Result<Option<Compilation>> {
+fn select(mut compilation: Compilation, (run, selected): (&Run, &[String])) -> Result<Option<Compilation>> {
     let Some(plan) = &mut compilation.plan else {
         let why = match compilation.not_created {
             Some(NotCreated::Workflow) => "`workflow:rules` want no pipeline for this event",
             Some(NotCreated::NoJobs) | None => "no job is in the pipeline of this event",
         };
         terminal::note(&format!("there is no pipeline: {why}"));
+        if run.format == Format::Json {
+            terminal::line(&json!({ "status": null, "jobs": [], "note": why }).to_string());
+        }
         return Ok(None);
     };
-    let selection = Selection { jobs: run.jobs.clone(), alone: run.no_needs };
-    selection::select(plan, &selection)?;
+    selection::select(plan, &Selection { jobs: selected.to_vec(), alone: run.no_needs })?;
     Ok(Some(compilation))
 }
 
-async fn carry_out(run: &Run, project: Project, (compilation, context): (Compilation, Context)) -> Result<ExitCode> {
-    let stream = if run.format == Format::Json { Stream::Error } else { Stream::Output };
-    let output = Arc::new(Output::new(stream));
+async fn carry_out(
+    (run, selected): (&Run, Vec<String>),
+    project: Project,
+    (compilation, context): (Compilation, Context),
+) -> Result<(ExitCode, bool)> {
+    let output = Arc::new(match run.format {
+        Format::Json => Output::lines(Stream::Error),
+        Format::Text if std::io::stdout().is_terminal() && !run.lines => Output::live(),
+        Format::Text => Output::lines(Stream::Output),
+    });
     let folders = Folders::make(project.root())?;
     let common = Common { project, host: HostEnvironment::of_this_process(), folders, guards: Common::guards() };
-    let settings = Settings {
-        parallel: run.parallel.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        play: run.play.clone(),
-        no_delay: run.no_delay,
-        keep: run.keep,
-    };
     let root = Pipeline::new(compilation, context, (0, 1))?;
     say_containers(&root, &output);
-    let mut session = Session::new(root, common, (output, settings));
-    session.run().await?;
-    session.close();
+    let mut session = Session::new(root, common, (output, settings(run, selected)));
+    session.expect(0);
+    let ran = session.run().await;
     if !run.keep {
         session.common.folders.remove_builds();
     }
+    ran?;
+    session.close();
+    let outcome = session.to_json();
+    previous::keep(&session.common.folders, &outcome)?;
     if run.format == Format::Json {
-        terminal::line(&serde_json::to_string_pretty(&session.to_json())?);
+        terminal::line(&serde_json::to_string_pretty(&outcome)?);
     }
-    Ok(exit_code(&session))
+    Ok((exit_code(&session), session.interrupted.is_some()))
+}
+
+fn settings(run: &Run, selected: Vec<String>) -> Settings {
+    let take = match (run.only_failed, run.cached) {
+        (true, _) => Take::Unfailed,
+        (false, true) => Take::Unchanged,
+        (false, false) => Take::Nothing,
+    };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Settings {
+        parallel: run.parallel.unwrap_or_else(cores).max(1),
+        play: run.play.clone(),
+        no_delay: run.no_delay,
+        keep: run.keep,
+        selected,
+        take,
+    }
 }
 
 fn exit_code(session: &Session) -> ExitCode {
@@ -127,4 +198,39 @@ fn say_containers(pipeline: &Pipeline, output: &Output) {
     if !services.is_empty() {
         output.note(&format!("services are not started by the shell executor ({})", services.join(", ")));
     }
+}
+
+/// Says what would run, stage by stage.
+fn say_plan(plan: &Plan) {
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let mut jobs = plan.jobs.iter().filter(|job| job.stage == index).peekable();
+        if jobs.peek().is_some() {
+            terminal::line(&styled(BOLD, stage));
+        }
+        for job in jobs {
+            let mut words = Vec::new();
+            if job.when != serin_model::plan::When::OnSuccess {
+                words.push(job.when.as_str().to_owned());
+            }
+            if let Some(needs) = &job.needs {
+                let names: Vec<&str> = needs.iter().map(|need| need.job.as_str()).collect();
+                words.push(if names.is_empty() { "at once".to_owned() } else { format!("after {}", names.join(", ")) });
+            }
+            words.extend(needs_server(job));
+            let words = if words.is_empty() { String::new() } else { format!("  {}", styled(DIM, &words.join("; "))) };
+            terminal::line(&format!("  {}{words}", job.name));
+        }
+    }
+}
+
+fn plan_json(plan: &Plan) -> serde_json::Value {
+    let jobs: Vec<serde_json::Value> = plan
+        .jobs
+        .iter()
+        .map(|job| {
+            let needs = job.needs.as_ref().map(|needs| needs.iter().map(|need| &need.job).collect::<Vec<_>>());
+            json!({ "name": job.name, "stage": plan.stages.get(job.stage), "when": job.when.as_str(), "needs": needs })
+        })
+        .collect();
+    json!({ "stages": plan.stages, "jobs": jobs })
 }

@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// Tells the output the names of a pipeline's jobs.
-    pub(super) fn expect(&self, index: usize) {
+    pub fn expect(&self, index: usize) {
         let jobs = 0..self.pipelines[index].plan.jobs.len();
         let names: Vec<String> = jobs.map(|job| self.name(Ticket { pipeline: index, job })).collect();
         self.output.expect(names.iter().map(String::as_str));

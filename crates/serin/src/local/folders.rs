@@ -1,6 +1,7 @@
 //! Where a project's runs keep what outlives a job: logs, artifacts, caches.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +26,12 @@ impl Folders {
     pub fn make(top: &Path) -> Result<Self> {
         let project = project_folder(top)?;
         let runs = project.join("runs");
-        std::fs::create_dir_all(&runs).with_context(|| format!("cannot make `{}`", runs.display()))?;
+        // Logs and handed-on variables are nobody else's.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&runs)
+            .with_context(|| format!("cannot make `{}`", runs.display()))?;
         sweep(&runs);
         let next = numbers(&runs).last().map_or(1, |last| last + 1);
         for number in next.. {
@@ -96,7 +102,7 @@ pub fn project_folder(top: &Path) -> Result<PathBuf> {
 }
 
 /// The numbers of the runs there, in order.
-fn numbers(runs: &Path) -> Vec<u64> {
+pub fn numbers(runs: &Path) -> Vec<u64> {
     let entries = std::fs::read_dir(runs).into_iter().flatten().flatten();
     let mut numbers: Vec<u64> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     numbers.sort_unstable();

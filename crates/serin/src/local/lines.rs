@@ -45,10 +45,30 @@ impl Lines {
 
     fn end_line(&mut self, show: &mut dyn FnMut(&str)) {
         let line = std::mem::take(&mut self.line);
-        let text = String::from_utf8_lossy(&line);
-        let (text, marked) = self.without_marks(&text);
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let mut rest = text.as_str();
+        // A section may begin or end right behind output that has no line's end.
+        while let Some((before, (start, name, after))) = next_mark(rest) {
+            if !before.is_empty() {
+                self.show(before, show);
+            }
+            rest = after;
+            if !OWN.contains(&name) {
+                continue;
+            }
+            self.section = start.then(|| name.to_owned());
+            if start {
+                return;
+            }
+        }
+        if !rest.is_empty() || rest.len() == text.len() {
+            self.show(rest, show);
+        }
+    }
+
+    fn show(&mut self, text: &str, show: &mut dyn FnMut(&str)) {
         let text = calm(text);
-        if (marked && text.is_empty()) || !self.is_shown(&text) {
+        if !self.is_shown(&text) {
             return;
         }
         if self.tail.len() == TAIL_LINES {
@@ -56,24 +76,6 @@ impl Lines {
         }
         self.tail.push_back(text.clone());
         show(&text);
-    }
-
-    /// Takes section marks from the beginning of a line; the runner's own change what is shown.
-    fn without_marks<'a>(&mut self, mut text: &'a str) -> (&'a str, bool) {
-        let mut marked = false;
-        while let Some((start, name, rest)) = mark(text) {
-            marked = true;
-            let own = OWN.contains(&name);
-            if start && own {
-                self.section = Some(name.to_owned());
-                return ("", true);
-            }
-            if !start && own {
-                self.section = None;
-            }
-            text = rest;
-        }
-        (text, marked)
     }
 
     /// Scripts speak; of what the runner does around them, only what is wrong is told.
@@ -104,6 +106,12 @@ const OWN: [&str; 10] = [
     "upload_artifacts_on_success",
     "upload_artifacts_on_failure",
 ];
+
+/// The first mark of a section in a text, and what comes before it.
+fn next_mark(text: &str) -> Option<(&str, (bool, &str, &str))> {
+    let at = text.match_indices("section_").find_map(|(at, _)| Some((at, mark(&text[at..])?)));
+    at.map(|(at, mark)| (&text[..at], mark))
+}
 
 /// A section's mark at the beginning of a text: whether it starts, its name, what follows.
 fn mark(text: &str) -> Option<(bool, &str, &str)> {
@@ -182,14 +190,14 @@ mod tests {
         let trace = "Running\nsection_start:1:get_sources\r\x1b[0K\x1b[0KGetting\nCopying\n\x1b[33;1mWARNING: odd\x1b[0;m\n\
             section_end:1:get_sources\r\x1b[0Ksection_start:2:step_script\r\x1b[0K\x1b[0KExecuting\none\n\
             section_start:3:mine[collapsed=true]\r\x1b[0KTwo\nsection_end:3:mine\r\x1b[0K\nthree\n\
-            section_end:2:step_script\r\x1b[0KJob\nend";
+            open endsection_end:2:step_script\r\x1b[0KJob\nend";
         let mut lines = Lines::default();
         let mut shown = Vec::new();
         for chunk in trace.as_bytes().chunks(7) {
             lines.push(chunk, &mut |line| shown.push(line.to_owned()));
         }
         lines.finish(&mut |line| shown.push(line.to_owned()));
-        assert_eq!(shown, ["\x1b[33;1mWARNING: odd\x1b[0;m", "one", "Two", "three"]);
+        assert_eq!(shown, ["\x1b[33;1mWARNING: odd\x1b[0;m", "one", "Two", "three", "open end"]);
         assert_eq!(lines.tail(), shown);
     }
 }

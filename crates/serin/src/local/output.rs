@@ -1,10 +1,12 @@
 //! What people see while jobs run: prefixed lines, or a progress area on a terminal.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 
 use super::lines::Lines;
+use super::live::Live;
 use crate::terminal::{self, DIM, GREEN, RED, YELLOW, styled};
 
 /// Characters of a job's name in front of its lines.
@@ -32,6 +34,8 @@ pub enum Stream {
 #[derive(Debug)]
 pub struct Output {
     stream: Stream,
+    live: Option<Live>,
+    over: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -46,10 +50,16 @@ struct State {
 pub struct Feed(Mutex<Lines>);
 
 impl Output {
-    /// Writes to that stream.
+    /// Writes lines to that stream.
     #[must_use]
-    pub fn new(stream: Stream) -> Self {
-        Self { stream, state: Mutex::default() }
+    pub fn lines(stream: Stream) -> Self {
+        Self { stream, live: None, over: AtomicBool::new(false), state: Mutex::default() }
+    }
+
+    /// Shows running jobs in an area at the bottom of the terminal that standard output is.
+    #[must_use]
+    pub fn live() -> Self {
+        Self { stream: Stream::Output, live: Some(Live::new()), over: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// Tells the names of jobs that may come, so that their lines stand in line.
@@ -61,28 +71,52 @@ impl Output {
     }
 
     /// A job begins.
-    pub fn started(&self, name: &str, words: &str) {
-        self.write(name, &styled(DIM, words));
+    pub fn started(&self, name: &str) {
+        match &self.live {
+            Some(live) => live.started(name),
+            None => self.write(name, &styled(DIM, "started")),
+        }
     }
 
     /// A job wrote a line.
     pub fn line(&self, name: &str, text: &str) {
-        self.write(name, text);
+        match &self.live {
+            Some(live) => live.line(name, text),
+            None => self.write(name, text),
+        }
+    }
+
+    /// Something about a job that does not run.
+    pub fn aside(&self, name: &str, words: &str) {
+        match &self.live {
+            Some(live) => live.print(&format!("{} {name}  {}", styled(DIM, "·"), styled(DIM, words))),
+            None => self.write(name, &styled(DIM, words)),
+        }
     }
 
     /// A job ended well.
     pub fn good(&self, name: &str, words: &str) {
-        self.write(name, &styled(GREEN, words));
+        self.ended(name, words, ("✓", GREEN));
     }
 
-    /// A job ended with a warning.
+    /// A job ended with a warning, or an attempt of it.
     pub fn odd(&self, name: &str, words: &str) {
-        self.write(name, &styled(YELLOW, words));
+        self.ended(name, words, ("!", YELLOW));
     }
 
     /// A job ended badly.
     pub fn bad(&self, name: &str, words: &str) {
-        self.write(name, &styled(RED, words));
+        self.ended(name, words, ("✗", RED));
+    }
+
+    fn ended(&self, name: &str, words: &str, (mark, style): (&str, Style)) {
+        match &self.live {
+            Some(live) => {
+                live.ended(name);
+                live.print(&format!("{} {name}  {}", styled(style, mark), styled(DIM, words)));
+            }
+            None => self.write(name, &styled(style, words)),
+        }
     }
 
     /// Something about the whole run.
@@ -116,10 +150,19 @@ impl Output {
     }
 
     fn print(&self, text: &str) {
-        match self.stream {
-            Stream::Output => terminal::line(text),
-            Stream::Error => terminal::note(text),
+        match (&self.live, self.stream) {
+            (Some(live), _) if !self.over.load(Ordering::Relaxed) => live.print(text),
+            (_, Stream::Output) => terminal::line(text),
+            (_, Stream::Error) => terminal::note(text),
         }
+    }
+
+    /// No job runs any more: the area goes.
+    pub fn rest(&self) {
+        if let Some(live) = &self.live {
+            live.clear();
+        }
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// Writes a line as it is.

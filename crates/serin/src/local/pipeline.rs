@@ -60,6 +60,10 @@ pub struct Record {
     pub child: Option<usize>,
     /// Where it worked.
     pub workspace: Option<PathBuf>,
+    /// The digest of all that it depends on, where that is looked at.
+    pub fingerprint: Option<String>,
+    /// The earlier run whose result this is.
+    pub taken: Option<u64>,
 }
 
 impl Pipeline {

@@ -1,6 +1,7 @@
 //! The loop that owns a run: events in, the engine's decisions carried out.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,8 +14,10 @@ use serin_runner::{CancelToken, Slot, Snapshot};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::fingerprint;
 use super::output::Output;
 use super::pipeline::{Pipeline, Ticket, needs_server};
+use super::previous::{Known, Previous};
 use super::request::{self, Common};
 use super::worker::{self, Ended};
 
@@ -36,6 +39,22 @@ pub struct Settings {
     pub no_delay: bool,
     /// Whether workspaces stay.
     pub keep: bool,
+    /// The jobs that were asked for by name.
+    pub selected: Vec<String>,
+    /// Which results of earlier runs are taken.
+    pub take: Take,
+}
+
+/// Which results of earlier runs are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Take {
+    /// None.
+    #[default]
+    Nothing,
+    /// What did not fail in the latest run.
+    Unfailed,
+    /// What succeeded with the same inputs.
+    Unchanged,
 }
 
 /// A run under way.
@@ -55,6 +74,8 @@ pub struct Session {
     snapshot: Option<Arc<Snapshot>>,
     slots: Vec<Arc<Slot>>,
     slots_made: usize,
+    tree: Option<String>,
+    previous: Previous,
     sender: mpsc::UnboundedSender<Message>,
     receiver: mpsc::UnboundedReceiver<Message>,
 }
@@ -92,6 +113,8 @@ impl Session {
             snapshot: None,
             slots: Vec::new(),
             slots_made: 0,
+            tree: None,
+            previous: Previous::default(),
             sender,
             receiver,
         }
@@ -102,7 +125,14 @@ impl Session {
         let mut signals = Signals::new()?;
         let into = self.common.folders.builds().join("snapshot");
         let snapshot = Snapshot::take(self.common.project.root(), &into, &self.common.host);
-        self.snapshot = Some(Arc::new(snapshot.await.map_err(|message| anyhow!(message))?));
+        let snapshot = snapshot.await.map_err(|message| anyhow!(message))?;
+        if self.settings.take != Take::Nothing {
+            self.previous = Previous::of(&self.common.folders.project);
+        }
+        if self.settings.take == Take::Unchanged {
+            self.tree = Some(fingerprint::of_tree(&snapshot)?);
+        }
+        self.snapshot = Some(Arc::new(snapshot));
         self.apply(0, Event::Created);
         loop {
             self.start_jobs();
@@ -296,11 +326,15 @@ impl Session {
         if !self.claim(ticket) {
             return Ok(());
         }
+        if let Some(known) = self.known(ticket)? {
+            return self.take_over(ticket, &known);
+        }
         let slot = self.slot()?;
         let request = request::job(&self.pipelines, ticket, (&self.common, Arc::clone(&slot)))?;
         let name = self.name(ticket);
         let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
         let (fence, attempt) = (job.fence, job.attempt);
+        self.tell(ticket);
         let log = self.common.folders.log(&name, attempt);
         let record = &mut self.pipelines[ticket.pipeline].records[ticket.job];
         record.logs.push(log.clone());
@@ -321,6 +355,36 @@ impl Session {
             // Nobody listens where the run was ended at once.
             let _ = sender.send(Message::Ended { ticket, fence, slot, ended });
         });
+        Ok(())
+    }
+
+    /// The result of an earlier run that stands for this job's.
+    fn known(&mut self, ticket: Ticket) -> Result<Option<Known>> {
+        let pipeline = &self.pipelines[ticket.pipeline];
+        let plan = &pipeline.plan.jobs[ticket.job];
+        match self.settings.take {
+            Take::Nothing => Ok(None),
+            Take::Unfailed => Ok(self.previous.unfailed(&self.name(ticket))),
+            Take::Unchanged if !fingerprint::may_be_left_out(plan) => Ok(None),
+            Take::Unchanged => {
+                let sources = request::artifact_sources(pipeline, ticket.job);
+                let variables = request::variables(&self.pipelines, ticket, (&sources, &self.common))?;
+                let archives: Vec<&Path> =
+                    sources.iter().filter_map(|index| pipeline.records[*index].archive.as_deref()).collect();
+                let tree = self.tree.as_deref().unwrap_or_default();
+                let fingerprint = fingerprint::of_job(plan, &variables, (tree, &archives))?;
+                let known = self.previous.unchanged(&self.name(ticket), &fingerprint);
+                self.pipelines[ticket.pipeline].records[ticket.job].fingerprint = Some(fingerprint);
+                Ok(known)
+            }
+        }
+    }
+
+    fn take_over(&mut self, ticket: Ticket, known: &Known) -> Result<()> {
+        let artifacts = self.common.folders.artifacts(&self.name(ticket));
+        known.take_over(&artifacts, &mut self.pipelines[ticket.pipeline].records[ticket.job])?;
+        let fence = self.pipelines[ticket.pipeline].state.jobs[ticket.job].fence;
+        self.finish(ticket, fence, known.outcome());
         Ok(())
     }
 
@@ -345,7 +409,6 @@ impl Session {
             let record = &mut pipeline.records[ticket.job];
             record.order.get_or_insert(self.started);
             self.started += 1;
-            self.tell(ticket);
         }
         claimed
     }

@@ -19,17 +19,20 @@ impl Session {
         let name = self.name(ticket);
         let took = duration(job);
         match job.status {
-            Status::Running => self.output.started(&name, "started"),
-            Status::Success => self.output.good(&name, &format!("succeeded in {took}")),
+            Status::Running => self.output.started(&name),
+            Status::Success => match &pipeline.records[ticket.job].taken {
+                Some(run) => self.output.good(&name, &format!("taken from run {run}")),
+                None => self.output.good(&name, &format!("succeeded in {took}")),
+            },
             Status::Failed if job.allowed_to_fail => {
                 self.output.odd(&name, &format!("failed in {took}, which is allowed{}", why(job)));
             }
             Status::Failed => self.output.bad(&name, &format!("failed in {took}{}", why(job))),
             Status::Canceled if job.started_at.is_some() => self.output.odd(&name, "canceled"),
-            Status::Scheduled => self.output.started(&name, &format!("starts in {}", wait(job))),
+            Status::Scheduled => self.output.aside(&name, &format!("starts in {}", wait(job))),
             Status::Manual => {
                 let words = needs_server(&pipeline.plan.jobs[ticket.job]).map(|why| format!("skipped: {why}"));
-                self.output.started(&name, &words.unwrap_or_else(|| "waits to be started by hand".to_owned()));
+                self.output.aside(&name, &words.unwrap_or_else(|| "waits to be started by hand".to_owned()));
             }
             _ => {}
         }
@@ -38,6 +41,7 @@ impl Session {
     /// Tells how the run ended: what failed, with its last lines and where its log and artifacts are.
     pub fn close(&self) {
         let output = &self.output;
+        output.rest();
         for ticket in self.tickets() {
             let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
             if job.status == Status::Failed && !job.allowed_to_fail {
@@ -71,19 +75,32 @@ impl Session {
 
     fn count(&self, output: &Output) {
         let mut parts = Vec::new();
-        let count = |status: Status| {
-            let of = |ticket: &Ticket| self.pipelines[ticket.pipeline].state.jobs[ticket.job].status == status;
-            self.tickets().filter(of).count()
+        let words = |ticket: Ticket| {
+            let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
+            match job.status {
+                Status::Success => "succeeded",
+                Status::Failed if job.allowed_to_fail => "failed as allowed",
+                Status::Failed => "failed",
+                Status::Canceled => "canceled",
+                Status::Skipped => "skipped",
+                Status::Manual if needs_server(&self.pipelines[ticket.pipeline].plan.jobs[ticket.job]).is_some() => {
+                    "for a server"
+                }
+                Status::Manual => "manual",
+                _ => "not reached",
+            }
         };
-        for (status, word, style) in [
-            (Status::Success, "succeeded", GREEN),
-            (Status::Failed, "failed", RED),
-            (Status::Canceled, "canceled", YELLOW),
-            (Status::Skipped, "skipped", DIM),
-            (Status::Manual, "manual", DIM),
-            (Status::Created, "not reached", DIM),
+        for (word, style) in [
+            ("succeeded", GREEN),
+            ("failed", RED),
+            ("failed as allowed", YELLOW),
+            ("canceled", YELLOW),
+            ("skipped", DIM),
+            ("manual", DIM),
+            ("for a server", DIM),
+            ("not reached", DIM),
         ] {
-            let number = count(status);
+            let number = self.tickets().filter(|ticket| words(*ticket) == word).count();
             if number > 0 {
                 parts.push(styled(style, &format!("{number} {word}")));
             }
@@ -125,6 +142,8 @@ impl Session {
         let mut value = pipeline_json(&self.pipelines, 0);
         value["run"] = json!(self.common.folders.run);
         value["caches"] = json!(self.common.folders.caches());
+        value["number"] = json!(self.common.folders.number());
+        value["selected"] = json!(self.settings.selected);
         value
     }
 }
@@ -153,6 +172,9 @@ fn job_json(pipelines: &[Pipeline], ticket: Ticket) -> Value {
         "exit_code": job.exit_code,
         "failure": job.failure.filter(|_| job.status == Status::Failed).map(serin_model::FailureReason::as_str),
         "note": record.note,
+        "taken_from_run": record.taken,
+        "fingerprint": record.fingerprint,
+        "dotenv": record.dotenv,
         "attempts": job.attempt,
         "order": record.order,
         "duration_ms": took,

@@ -83,6 +83,11 @@ impl Ended {
         Ok(Self { outcome, archive, reports, dotenv: report.dotenv, coverage: report.coverage, tail, workspace: None })
     }
 
+    /// A script that ended with an exit code other than 0.
+    pub fn script_failure(exit_code: Option<i32>) -> Outcome {
+        Outcome::Failed { reason: FailureReason::ScriptFailure, exit_code }
+    }
+
     fn broken(message: String) -> Self {
         let outcome = Outcome::Failed { reason: FailureReason::RunnerSystemFailure, exit_code: None };
         Self {

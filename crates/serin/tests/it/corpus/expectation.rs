@@ -128,21 +128,22 @@ fn log(job: &Value) -> String {
 fn output(job: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     let mut inside = false;
-    for line in log(job).split('\n') {
+    // Output need not end its last line; the mark of a section's end follows at once then.
+    let marks = regex::Regex::new(r"([^\nK])(section_(?:start|end):\d+:)").unwrap();
+    let log = log(job);
+    for line in marks.replace_all(&log, "$1\n$2").split('\n') {
         let mut line = line;
+        let mut title = false;
         while let Some((mark, rest)) = line.split_once("\r\x1b[0K").filter(|(mark, _)| mark.starts_with("section_")) {
             let script = mark.ends_with(":step_script") || mark.ends_with(":after_script");
-            inside = script && mark.starts_with("section_start");
-            line = if mark.starts_with("section_start") { "" } else { rest };
+            title = script && mark.starts_with("section_start");
+            inside = title;
+            line = rest;
         }
         let command = line.starts_with("\x1b[32;1m$ ");
-        if inside && !command {
+        if inside && !command && !title {
             lines.push(line.to_owned());
         }
-    }
-    // The line of the section's mark itself.
-    if lines.first().is_some_and(String::is_empty) {
-        lines.remove(0);
     }
     lines
 }
