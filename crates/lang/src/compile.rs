@@ -14,7 +14,6 @@ use crate::request::Answers;
 use crate::session::Session;
 use crate::shape::{Checker, job as job_shape, root};
 use crate::syntax::{Entry, Map, Node, Span, Value};
-use crate::variables::{Scope, layer};
 use crate::{Compilation, JobDetail, NotCreated, SourceFile, Step};
 use crate::{extends, include, needs, reference, rules, suggest, warnings};
 
@@ -258,8 +257,7 @@ fn workflow(map: &Map, variables: &[Variable], session: &mut Session<'_>) -> Wor
         return Workflow { runs: true, variables: Vec::new(), auto_cancel };
     };
     let known = session.known.clone();
-    let globals = layer(variables);
-    let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, &known.predefined]);
+    let scope = known.scope_with(variables);
     for rule in rules::flat(list) {
         if rules::holds(rule, &scope, &Origin::Own, session) {
             let runs = rule.get("when").and_then(Node::as_text) != Some("never");
@@ -288,9 +286,7 @@ fn read_auto_cancel(node: &Node, into: &mut AutoCancel) {
 
 fn workflow_name(map: &Map, shared: &Shared, session: &Session<'_>) -> Option<String> {
     let name = map.get("workflow")?.get("name")?.as_text()?;
-    let globals = layer(&shared.variables);
-    let known = &session.known;
-    let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, &known.predefined]);
+    let scope = session.known.scope_with(&shared.variables);
     let name = scope.expand(name, Unknown::Empty).trim().chars().take(NAME_BYTES_MAX).collect::<String>();
     (!name.is_empty()).then_some(name)
 }

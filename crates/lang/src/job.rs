@@ -17,8 +17,8 @@ use crate::origin::Origin;
 use crate::session::Session;
 use crate::shape::job::DEFAULT_KEYS;
 use crate::syntax::{Entry, Map, Node, Span, Value};
-use crate::variables::{Layer, Scope, layer, settings};
-use crate::{JobDetail, Reason, duration, inputs, needs, rules, suggest};
+use crate::variables::{Known, Layer, Scope, settings};
+use crate::{JobDetail, Reason, duration, expand, inputs, needs, rules, suggest};
 pub(crate) use parallel::{Instance, matrix_names};
 
 /// A job on its way into the plan.
@@ -90,7 +90,7 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
             instance.matrix.iter().map(|(key, value)| Variable::plain(key.as_str(), value.as_str())).collect(),
         );
         // Only the job's own values can close a circle that the root's do not.
-        if own_variables.iter().any(|variable| variable.value.contains(['$', '%'])) {
+        if own_variables.iter().any(|variable| leads_on(variable, &yaml)) {
             check_circles(&yaml, map.get("variables"), session);
         }
         let making = Making { name, entry, map: &map, stage, shared, instance };
@@ -101,6 +101,13 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
         }
     }
     made
+}
+
+/// Whether a variable names one whose value names others, without which there is no circle.
+fn leads_on(variable: &Variable, all: &[Variable]) -> bool {
+    let names_others = |variable: &Variable| variable.value.contains(['$', '%']);
+    let reached = |name: &str| all.iter().any(|other| other.key == name && names_others(other));
+    names_others(variable) && expand::names(&variable.value).into_iter().any(reached)
 }
 
 struct Making<'m> {
@@ -122,19 +129,14 @@ impl Making<'_> {
         let predefined = self.predefined(&yaml, &known);
         let scoped = self.environment_settings(&yaml, &predefined, &known, session);
         let settings = scoped.as_ref().unwrap_or(&known.settings);
-        let mut globals = layer(&yaml);
-        let decision = {
-            let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
-            self.decide(&scope, session)
-        };
-        globals.extend(layer(&decision.variables));
-        overlay(&mut yaml, decision.variables.clone());
-        let scope = Scope::new(vec![&known.pipeline, settings, &globals, &predefined, &known.predefined]);
+        let mut decision = self.decide(&Scope::new(&known, settings, &yaml, &predefined), session);
+        overlay(&mut yaml, std::mem::take(&mut decision.variables));
+        let scope = Scope::new(&known, settings, &yaml, &predefined);
         let environment = self.environment(&scope);
         let resource_group =
             self.get("resource_group").and_then(Node::as_text).map(|text| scope.expand(text, Unknown::Empty));
         let tags = self.get("tags").map(Node::flat_texts).unwrap_or_default();
-        let job = Job {
+        let mut job = Job {
             name: self.instance.name.clone(),
             stage: self.stage,
             when: decision.when,
@@ -150,10 +152,12 @@ impl Making<'_> {
             resource_group: resource_group.filter(|text| !text.is_empty()),
             environment,
             work: self.work(&scope, session),
-            variables: yaml,
+            variables: Vec::new(),
             tags: tags.iter().map(|tag| scope.expand(tag, Unknown::Empty)).collect(),
             manual_confirmation: self.get("manual_confirmation").and_then(Node::as_text).map(str::to_owned),
         };
+        job.variables = yaml;
+        let has_extra = self.map.iter().any(|entry| &*entry.key == "needs" || EXTRA.contains(&&*entry.key));
         let own_needs = self.get("needs").map(needs::parse);
         let needs = decision.needs.clone().map_or_else(|| own_needs.clone(), Some);
         let dependencies = self.get("dependencies").map(|node| (node.flat_texts(), node.span));
@@ -169,8 +173,8 @@ impl Making<'_> {
             dependencies,
             rule: decision.rule,
             reason: decision.reason,
-            keywords: self.keywords(),
-            extra: self.extra(),
+            keywords: if has_extra { self.keywords() } else { Vec::new() },
+            extra: if has_extra { self.extra() } else { Vec::new() },
         }
     }
 
@@ -199,7 +203,7 @@ impl Making<'_> {
     }
 
     /// Variables that are known once the job is: its name, its stage.
-    fn predefined(&self, yaml: &[Variable], known: &crate::variables::Known) -> Layer {
+    fn predefined(&self, yaml: &[Variable], known: &Known) -> Vec<Variable> {
         let mut list = vec![
             Variable::plain("CI_JOB_NAME", self.instance.name.as_str()),
             Variable::plain("CI_JOB_GROUP_NAME", self.name),
@@ -208,25 +212,23 @@ impl Making<'_> {
             Variable::plain("CI_NODE_TOTAL", self.instance.total.to_string()),
         ];
         if let Some(node) = self.get("environment") {
-            let before = layer(&list);
-            let globals = layer(yaml);
-            let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, &before, &known.predefined]);
-            if let Some(name) = environment_name(node, &scope) {
+            let name = environment_name(node, &Scope::new(known, &known.settings, yaml, &list));
+            if let Some(name) = name {
                 list.push(Variable::plain("CI_ENVIRONMENT_SLUG", crate::variables::environment_slug(&name)));
                 list.push(Variable::plain("CI_ENVIRONMENT_NAME", name));
                 let action = node.get("action").and_then(Node::as_text).unwrap_or("start");
                 list.push(Variable::plain("CI_ENVIRONMENT_ACTION", action));
             }
         }
-        layer(&list)
+        list
     }
 
     /// Settings with those of the job's environment; `None`: none is scoped to an environment.
     fn environment_settings(
         &self,
         yaml: &[Variable],
-        predefined: &Layer,
-        known: &crate::variables::Known,
+        predefined: &[Variable],
+        known: &Known,
         session: &Session<'_>,
     ) -> Option<Layer> {
         let node = self.get("environment")?;
@@ -234,8 +236,7 @@ impl Making<'_> {
         if lists.iter().all(|list| list.iter().all(|setting| setting.environment_scope == "*")) {
             return None;
         }
-        let globals = layer(yaml);
-        let scope = Scope::new(vec![&known.pipeline, &known.settings, &globals, predefined, &known.predefined]);
+        let scope = Scope::new(known, &known.settings, yaml, predefined);
         Some(settings(session.context, environment_name(node, &scope).as_deref()))
     }
 
@@ -388,31 +389,11 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
         }
         _ => {}
     }
-    let pairs = [
-        ("rules", "only"),
-        ("rules", "except"),
-        ("run", "before_script"),
-        ("run", "after_script"),
-        ("trigger", "before_script"),
-        ("trigger", "after_script"),
-        ("trigger", "artifacts"),
-        ("trigger", "image"),
-        ("trigger", "services"),
-        ("trigger", "cache"),
-        ("trigger", "tags"),
-        ("trigger", "retry"),
-        ("trigger", "timeout"),
-        ("trigger", "coverage"),
-        ("trigger", "release"),
-        ("serin", "before_script"),
-        ("serin", "after_script"),
-        ("serin", "artifacts"),
-        ("serin", "image"),
-        ("serin", "services"),
-        ("serin", "cache"),
-    ];
-    for (first, second) in pairs {
-        if has(first) && has(second) {
+    for (first, others) in APART {
+        if !has(first) {
+            continue;
+        }
+        for second in others.iter().filter(|second| has(second)) {
             let span = map.entry(second).map_or(entry.key_span, |entry| entry.key_span);
             session.sink.error(span, format!("job `{name}`: `{second}` cannot be used together with `{first}`"));
         }
@@ -433,6 +414,29 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
         session.sink.error(span, format!("job `{name}`: `start_in` goes with `when: delayed` alone"));
     }
 }
+
+/// Keywords, and those that do not go with them.
+const APART: [(&str, &[&str]); 4] = [
+    ("rules", &["only", "except"]),
+    ("run", &["before_script", "after_script"]),
+    (
+        "trigger",
+        &[
+            "before_script",
+            "after_script",
+            "artifacts",
+            "image",
+            "services",
+            "cache",
+            "tags",
+            "retry",
+            "timeout",
+            "coverage",
+            "release",
+        ],
+    ),
+    ("serin", &["before_script", "after_script", "artifacts", "image", "services", "cache"]),
+];
 
 fn with_defaults(own: &Arc<Map>, shared: &Shared) -> Map {
     let mut map = (**own).clone();

@@ -220,6 +220,22 @@ impl Node {
         }
     }
 
+    /// Whether both hold the same, wherever it was written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null(_), Value::Null(_)) => true,
+            (Value::List(one), Value::List(two)) | (Value::Reference(one), Value::Reference(two)) => {
+                Arc::ptr_eq(one, two)
+                    || one.len() == two.len() && one.iter().zip(two.iter()).all(|(one, two)| one.is_same(two))
+            }
+            (Value::Map(one), Value::Map(two)) => {
+                let same = |(one, two): (&Entry, &Entry)| one.key == two.key && one.value.is_same(&two.value);
+                Arc::ptr_eq(one, two) || one.len() == two.len() && one.iter().zip(two.iter()).all(same)
+            }
+            (one, two) => one == two,
+        }
+    }
+
     /// The kind in words, with its article.
     pub fn kind(&self) -> &'static str {
         match &self.value {

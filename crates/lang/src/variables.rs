@@ -13,15 +13,40 @@ use crate::expand::{Circle, expand_all};
 /// Variables by key.
 pub(crate) type Layer = BTreeMap<String, Variable>;
 
+/// Variables of one strength.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Many, used by many jobs.
+    Keyed(&'a Layer),
+    /// A few of one job, for which keys would cost more than they save; of the same key the last counts.
+    Listed(&'a [Variable]),
+}
+
+impl<'a> Source<'a> {
+    fn get(self, key: &str) -> Option<&'a Variable> {
+        match self {
+            Self::Keyed(layer) => layer.get(key),
+            Self::Listed(list) => list.iter().rev().find(|variable| variable.key == key),
+        }
+    }
+}
+
 /// Layers, strongest first.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
-    layers: Vec<&'a Layer>,
+    layers: [Source<'a>; 5],
 }
 
 impl<'a> Scope<'a> {
-    /// A scope of those layers, strongest first.
-    pub fn new(layers: Vec<&'a Layer>) -> Self {
+    /// What was known before any file was read, over that the settings, with a file's and a job's variables between.
+    pub fn new(known: &'a Known, settings: &'a Layer, file: &'a [Variable], job: &'a [Variable]) -> Self {
+        let layers = [
+            Source::Keyed(&known.pipeline),
+            Source::Keyed(settings),
+            Source::Listed(file),
+            Source::Listed(job),
+            Source::Keyed(&known.predefined),
+        ];
         Self { layers }
     }
 
@@ -89,9 +114,14 @@ impl Known {
         }
     }
 
-    /// What `include` and `workflow` see.
+    /// What a whole file sees, with its root variables.
+    pub fn scope_with<'a>(&'a self, file: &'a [Variable]) -> Scope<'a> {
+        Scope::new(self, &self.settings, file, &[])
+    }
+
+    /// What `include` sees.
     pub fn scope(&self) -> Scope<'_> {
-        Scope::new(vec![&self.pipeline, &self.settings, &self.predefined])
+        self.scope_with(&[])
     }
 }
 

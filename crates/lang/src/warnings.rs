@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::compile::Shared;
-use crate::inputs;
 use crate::needs;
 use crate::rules;
 use crate::session::Session;
@@ -147,7 +146,7 @@ fn never(list: &Node, entry: &Entry, session: &mut Session<'_>) {
 
 /// A needed job that its rules may leave out, where the other job has other rules.
 fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>) {
-    let own = entry.value.get("rules").map(inputs::json);
+    let own = entry.value.get("rules");
     for need in needs::flat(list) {
         let optional = need.get("optional").and_then(Node::as_bool) == Some(true);
         let Some(name) = need.as_text().or_else(|| need.get("job").and_then(Node::as_text)) else { continue };
@@ -160,7 +159,7 @@ fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>
         let kept = rules::flat(rules)
             .iter()
             .any(|rule| is_unconditional(rule) && rule.get("when").and_then(Node::as_text) != Some("never"));
-        if !kept && own != Some(inputs::json(rules)) {
+        if !kept && !own.is_some_and(|own| own.is_same(rules)) {
             let message =
                 format!("job `{}` needs `{name}`, which its rules may leave out; then there is no pipeline", entry.key);
             session

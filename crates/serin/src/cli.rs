@@ -31,8 +31,39 @@ pub enum Command {
     #[command(after_help = "Example:\n  serin gateway --dir /var/lib/serin/gateway")]
     Gateway(Gateway),
     /// Checks `.gitlab-ci.yml` and `serin.yml` of the folder.
-    #[command(after_help = "Examples:\n  serin lint\n  serin lint --format json path/to/project")]
+    #[command(after_help = "Examples:\n  serin lint\n  serin lint --event merge_request\n  \
+        serin lint --format sarif path/to/project > serin.sarif\n\n\
+        Exit codes: 0 no errors (there may be warnings), 1 errors, 2 a wrong call.")]
     Lint(Lint),
+    /// Lists the jobs of the folder's pipeline.
+    #[command(after_help = "Examples:\n  serin list\n  serin list --event merge_request --branch fix\n  \
+        serin list --all\n  serin list --format json\n\n\
+        Exit codes: 0 listed, also where the event makes no pipeline; 1 the files have errors; 2 a wrong call.")]
+    List(List),
+    /// Says why a job is in the pipeline or not, and where each of its keys and variables came from.
+    #[command(after_help = "Examples:\n  serin explain test\n  serin explain deploy --event tag --tag v1.0\n  \
+        serin explain 'test: [3.12]' --format json\n\n\
+        Exit codes: 0 explained; 1 the files have errors, or there is no such job; 2 a wrong call.")]
+    Explain(Explain),
+    /// Prints the merged file, with the place that each key came from.
+    #[command(after_help = "Examples:\n  serin compile\n  serin compile --no-origins > merged.yml\n  \
+        serin compile --format json\n\n\
+        Exit codes: 0 printed, 1 the files have errors, 2 a wrong call.")]
+    Compile(Compile),
+    /// Draws the stages and needs of the folder's pipeline.
+    #[command(after_help = "Examples:\n  serin graph\n  serin graph --format svg > pipeline.svg\n  \
+        serin graph --format mermaid\n\n\
+        Exit codes: 0 drawn, 1 the files have errors, 2 a wrong call.")]
+    Graph(Graph),
+    /// Prints the JSON Schema of a file, for editors.
+    #[command(after_help = "Examples:\n  serin schema pipeline > gitlab-ci.schema.json\n  \
+        serin schema service > serin.schema.json\n\n\
+        Exit codes: 0 printed, 2 a wrong call.")]
+    Schema {
+        /// Which file.
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
     /// Runs the pipeline of the folder here, or some of its jobs with what they need.
     #[command(after_help = "Examples:\n  serin run\n  serin run test\n  serin run --play deploy -j 4\n\n\
         Exit codes: 0 nothing failed that counts, 1 a job failed or the file has errors, 2 a wrong call,\n\
@@ -135,9 +166,102 @@ pub struct Lint {
     pub folder: PathBuf,
     /// How findings are printed.
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: LintFormat,
     #[command(flatten)]
     pub event: EventFlags,
+}
+
+/// A folder's pipeline for an event.
+#[derive(Debug, Args)]
+pub struct OfFolder {
+    /// The project's folder.
+    #[arg(long, short = 'C', value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub event: EventFlags,
+}
+
+/// `serin list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Also the jobs that this event leaves out.
+    #[arg(long)]
+    pub all: bool,
+    /// How jobs are printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    pub of: OfFolder,
+}
+
+/// `serin explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The job, by its name in the pipeline or in the file.
+    pub job: String,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    pub of: OfFolder,
+}
+
+/// `serin compile`.
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// Leave the places out.
+    #[arg(long)]
+    pub no_origins: bool,
+    /// YAML for people, or JSON.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    pub of: OfFolder,
+}
+
+/// `serin graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// How it is drawn.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    #[command(flatten)]
+    pub of: OfFolder,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LintFormat {
+    /// Drawn, with their lines.
+    #[default]
+    Text,
+    /// As JSON.
+    Json,
+    /// As SARIF 2.1.0, for code-scanning pages.
+    Sarif,
+}
+
+/// How a pipeline is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// In the terminal.
+    #[default]
+    Text,
+    /// As a picture.
+    Svg,
+    /// For Markdown pages.
+    Mermaid,
+    /// As JSON.
+    Json,
+}
+
+/// The file that a schema describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// `.gitlab-ci.yml`.
+    Pipeline,
+    /// `serin.yml`.
+    Service,
 }
 
 /// `serin run`.

@@ -1,18 +1,25 @@
 //! One module for each group of commands.
 
+mod compile;
+mod explain;
+mod graph;
 mod lint;
+mod list;
 mod remote;
 mod run;
 mod serve;
+mod table;
 
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::CommandFactory;
+use serin_lang::NotCreated;
 
-use crate::cli::{Cli, Command, Language};
+use crate::cli::{Cli, Command, Language, OfFolder, SchemaOf};
 use crate::judge::{self, Detail};
+use crate::worktree::{self, Local};
 use crate::{demo, terminal};
 
 pub use remote::short;
@@ -28,6 +35,17 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Lint(lint) => lint::run(&lint),
+        Command::List(list) => list::run(&list),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Compile(compile) => compile::run(&compile),
+        Command::Graph(graph) => graph::run(&graph),
+        Command::Schema { of } => {
+            terminal::line(&match of {
+                SchemaOf::Pipeline => serin_lang::schema::pipeline(),
+                SchemaOf::Service => serin_lang::schema::service(),
+            });
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Run(run) => runtime()?.block_on(run::run(run)),
         Command::Judge(judge) => judge_stream(judge.explain, judge.language),
         Command::Completions { shell } => {
@@ -53,4 +71,26 @@ fn judge_stream(explain: bool, language: Language) -> Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compiles a folder's pipeline and shows what was found; `None`: there are errors.
+fn compiled(of: &OfFolder) -> Result<Option<Local>> {
+    let local = worktree::compile(&of.folder, &of.event)?;
+    let compilation = &local.compilation;
+    if local.has_errors() {
+        let errors = compilation.diagnostics.iter().filter(|found| found.severity == serin_lang::Severity::Error);
+        let errors: Vec<serin_lang::Diagnostic> = errors.cloned().collect();
+        terminal::note(&serin_lang::render(&errors, &compilation.sources, serin_lang::Color::Ansi));
+        return Ok(None);
+    }
+    match compilation.not_created {
+        Some(NotCreated::Workflow) => {
+            terminal::note("there is no pipeline: no rule of `workflow:rules` wants one for this event");
+        }
+        Some(NotCreated::NoJobs) => {
+            terminal::note("there is no pipeline: this event leaves no job, or only jobs of `.pre` and `.post`");
+        }
+        None => {}
+    }
+    Ok(Some(local))
 }

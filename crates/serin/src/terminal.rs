@@ -41,3 +41,9 @@ pub fn error(error: &anyhow::Error) {
         note(&format!("  {} {cause}", styled(DIM, "because:")));
     }
 }
+
+/// Text from a file on one line: characters that could steer a terminal are replaced.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -10,6 +10,9 @@ use crate::syntax::{FileId, Span};
 /// Findings that are kept; further ones would not be read.
 const FINDINGS_MAX: usize = 1_000;
 
+/// Places of a chain of includes that are told, innermost first.
+const CHAIN_MAX: usize = 10;
+
 /// The files read so far and what was found in them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sink {
@@ -123,7 +126,7 @@ impl Sink {
     fn chain(&self, file: FileId) -> Vec<Location> {
         let mut chain = Vec::new();
         let mut next = self.files.files.get(file as usize).and_then(|file| file.included_from);
-        while let Some(span) = next {
+        while let Some(span) = next.filter(|_| chain.len() < CHAIN_MAX) {
             chain.push(self.locate(span));
             next = self.files.files.get(span.file as usize).and_then(|file| file.included_from);
         }

@@ -80,15 +80,15 @@ fn split(text: &str, arguments: &str, value: &Node) -> Node {
 mod tests {
     use super::{apply, posix_escape};
     use crate::syntax::{Node, Span};
-    use crate::variables::Scope;
 
     #[test]
     fn functions() {
         let node = Node::text("0123456789", Span::default());
-        assert_eq!(apply("truncate(3,5)", &node, &Scope::default()).unwrap().as_text(), Some("34567"));
+        let known = crate::variables::Known::default();
+        assert_eq!(apply("truncate(3,5)", &node, &known.scope()).unwrap().as_text(), Some("34567"));
         assert_eq!(posix_escape("it's a b"), r"it\'s\ a\ b");
-        assert!(apply("upcase", &node, &Scope::default()).is_err());
+        assert!(apply("upcase", &node, &known.scope()).is_err());
         let node = Node::text("a,b", Span::default());
-        assert_eq!(apply("split(',')", &node, &Scope::default()).unwrap().flat_texts(), ["a", "b"]);
+        assert_eq!(apply("split(',')", &node, &known.scope()).unwrap().flat_texts(), ["a", "b"]);
     }
 }

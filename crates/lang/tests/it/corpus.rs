@@ -63,7 +63,10 @@ fn walk(root: &Path) -> Vec<(String, Tally)> {
         match name(&set).as_str() {
             "expr" => sets.push(("expr".to_owned(), expression::walk(&set))),
             "schema" => sets.extend(schema::walk(&set)),
-            "real" => sets.push(("real".to_owned(), real::walk(&set))),
+            "real" => {
+                sets.push(("real".to_owned(), real::walk(&set)));
+                sets.push(("real/peer".to_owned(), real::peers(&set)));
+            }
             other => {
                 for part in folders(&set) {
                     let label = format!("{other}/{}", name(&part));

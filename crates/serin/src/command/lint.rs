@@ -1,12 +1,14 @@
 //! `serin lint`: both files of a project, with every finding drawn.
 
+mod sarif;
+
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use serin_lang::{Color, Diagnostic, Severity, SourceFile};
+use serin_lang::{Color, Diagnostic, Location, Severity, SourceFile};
 
-use crate::cli::{Format, Lint};
-use crate::terminal::{self, GREEN, styled};
+use crate::cli::{Lint, LintFormat};
+use crate::terminal::{self, GREEN, RED, YELLOW, styled};
 use crate::worktree::{self, PIPELINE_FILE, Project, SERVICE_FILE};
 
 /// Checks the folder's files; exit code 1 where one has errors.
@@ -34,18 +36,27 @@ pub fn run(lint: &Lint) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(wrong)))
 }
 
-fn print(findings: &[Diagnostic], sources: &[SourceFile], format: Format) -> Result<()> {
-    if format == Format::Json {
-        let list: Vec<serde_json::Value> = findings.iter().map(json).collect();
-        terminal::line(&serde_json::to_string_pretty(&list)?);
-        return Ok(());
+fn print(findings: &[Diagnostic], sources: &[SourceFile], format: LintFormat) -> Result<()> {
+    match format {
+        LintFormat::Json => {
+            let list: Vec<serde_json::Value> = findings.iter().map(json).collect();
+            terminal::line(&serde_json::to_string_pretty(&list)?);
+        }
+        LintFormat::Sarif => terminal::line(&serde_json::to_string_pretty(&sarif::log(findings))?),
+        LintFormat::Text if findings.is_empty() => terminal::line(&styled(GREEN, "no findings")),
+        LintFormat::Text => {
+            terminal::line(&serin_lang::render(findings, sources, Color::Ansi));
+            terminal::line(&format!("\n{}", summary(findings)));
+        }
     }
-    if findings.is_empty() {
-        terminal::line(&styled(GREEN, "no findings"));
-        return Ok(());
-    }
-    terminal::line(&serin_lang::render(findings, sources, Color::Ansi));
     Ok(())
+}
+
+fn summary(findings: &[Diagnostic]) -> String {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let count = |number: usize, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+    let style = if errors > 0 { RED } else { YELLOW };
+    styled(style, &format!("{}, {}", count(errors, "error"), count(findings.len() - errors, "warning")))
 }
 
 fn json(finding: &Diagnostic) -> serde_json::Value {
@@ -60,5 +71,13 @@ fn json(finding: &Diagnostic) -> serde_json::Value {
         "line": finding.line,
         "column": finding.column,
         "hint": finding.hint,
+        "included_from": finding.chain.iter().map(place).collect::<Vec<_>>(),
+        "related": finding.related.iter().map(|(at, word)| {
+            serde_json::json!({ "text": word, "at": place(at) })
+        }).collect::<Vec<_>>(),
     })
+}
+
+fn place(location: &Location) -> serde_json::Value {
+    serde_json::json!({ "file": location.file, "line": location.line, "column": location.column })
 }

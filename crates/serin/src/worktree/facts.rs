@@ -157,6 +157,10 @@ impl Remote {
     pub fn parse(url: &str) -> Option<Self> {
         let trimmed = url.trim_end_matches('/');
         let plain = trimmed.strip_suffix(".git").unwrap_or(trimmed);
+        let folder = plain.strip_prefix("file://").unwrap_or(plain);
+        if folder.starts_with('/') {
+            return Self::folder(plain, folder);
+        }
         if let Some((scheme, rest)) = plain.split_once("://") {
             let (authority, path) = rest.split_once('/')?;
             // What stands before `@` may be a password; it stays in `base`, which is never shown.
@@ -171,8 +175,15 @@ impl Remote {
             let path = path.trim_start_matches('/').to_owned();
             return Some(Self { base: format!("{authority}:"), host: host.to_owned(), path });
         }
-        let (base, path) = plain.rsplit_once('/')?;
-        Some(Self { base: format!("{base}/"), host: String::new(), path: path.to_owned() })
+        None
+    }
+
+    /// A folder does not tell where a project's path begins; the last two parts are taken for it.
+    fn folder(url: &str, folder: &str) -> Option<Self> {
+        let (above, _) = folder.rsplit_once('/')?;
+        let at = above.rsplit_once('/').map_or(0, |(above, _)| above.len() + 1);
+        let base = &url[..url.len() - (folder.len() - at)];
+        Some(Self { base: base.to_owned(), host: String::new(), path: folder[at..].to_owned() })
     }
 }
 
@@ -187,7 +198,9 @@ mod tests {
             ("https://me:secret@host:8443/a/b", "https://me:secret@host:8443/", "host:8443", "a/b"),
             ("git@gitlab.com:a/b.git", "git@gitlab.com:", "gitlab.com", "a/b"),
             ("ssh://git@host/a/b.git/", "ssh://git@host/", "host", "a/b"),
-            ("/srv/git/a.git", "/srv/git/", "", "a"),
+            ("/srv/git/a.git", "/srv/", "", "git/a"),
+            ("file:///srv/x/git/a", "file:///srv/x/", "", "git/a"),
+            ("/a", "", "", "/a"),
         ] {
             let expected = Remote { base: base.to_owned(), host: host.to_owned(), path: path.to_owned() };
             assert_eq!(Remote::parse(url), Some(expected), "{url}");

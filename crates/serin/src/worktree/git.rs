@@ -66,7 +66,8 @@ impl Git {
             bail!("`git` answered more than {ANSWER_BYTES_MAX} bytes");
         }
         if !status.success() {
-            bail!("git: {}", String::from_utf8_lossy(&message).trim());
+            let message = String::from_utf8_lossy(&message);
+            bail!("git: {}", message.lines().next().unwrap_or("it failed and does not say why").trim());
         }
         Ok(answer)
     }

@@ -1,6 +1,7 @@
 //! Files from elsewhere: other projects, addresses, templates, components.
 
 mod clone;
+mod fetch;
 mod version;
 
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ impl Outside {
         if self.reach == Reach::Kept {
             bail!("`--offline` fetches nothing");
         }
-        bail!("`{url}` cannot be fetched")
+        fetch::get(url).map(Answer::File)
     }
 }
 

@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod corpus;
+mod folder;
+mod includes;
+mod pipeline_commands;
 mod project;
 mod run;

@@ -52,7 +52,7 @@ impl Outside {
         let git = Git::new(folder);
         let url = git.text(["config", "--get", "remote.origin.url"]).ok();
         let same = match url.as_deref().and_then(Remote::parse) {
-            Some(remote) => remote.path == path || (remote.host.is_empty() && path.ends_with(&remote.path)),
+            Some(remote) => remote.path == path,
             None => path == format!("local/{name}"),
         };
         same.then_some(git)

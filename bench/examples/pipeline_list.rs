@@ -1,0 +1,33 @@
+//! CPU time of compiling a pipeline of 2,000 jobs, the language alone: `cargo run --release --example pipeline_list`.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+#[path = "../src/listing/file.rs"]
+mod file;
+
+use serin_lang::{Answer, Context, Driver, SourceFile};
+
+/// Times that it is compiled.
+const ROUNDS: usize = 40;
+
+fn main() {
+    let jobs = std::env::args().nth(1).and_then(|jobs| jobs.parse().ok()).unwrap_or(2_000);
+    let entry = SourceFile::new(".gitlab-ci.yml", file::text(jobs));
+    let context = Context {
+        branch: Some("main".to_owned()),
+        default_branch: "main".to_owned(),
+        project: "group/project".to_owned(),
+        sha: "0".repeat(40),
+        ..Context::default()
+    };
+    let started = Instant::now();
+    for _ in 0..ROUNDS {
+        let Ok(done) = Driver::new(&entry, &context).run(|_| Ok::<_, ()>(Answer::Missing(String::new()))) else {
+            return;
+        };
+        assert_eq!(done.plan.map(|plan| plan.jobs.len()), Some(jobs), "{:?}", done.diagnostics);
+    }
+    let each = started.elapsed() / u32::try_from(ROUNDS).unwrap_or(1);
+    let _ = writeln!(std::io::stdout(), "{jobs} jobs, {} bytes: {each:?} each", entry.bytes.len());
+}
