@@ -47,6 +47,14 @@ pub enum Error {
         /// What it did.
         reason: String,
     },
+    /// Docker Engine did not do what it was asked to.
+    #[error("Docker Engine could not {attempt}: {reason}")]
+    Docker {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Its answer.
+        reason: String,
+    },
     /// A file or folder.
     #[error("could not {attempt} `{}`: {source}", path.display())]
     Io {
@@ -58,11 +66,15 @@ pub enum Error {
         source: io::Error,
     },
     /// Used outside a tokio runtime.
-    #[error("the process platform needs a tokio runtime to watch its nodes")]
+    #[error("a platform needs a tokio runtime to watch its nodes")]
     Runtime,
 }
 
 impl Error {
+    pub(crate) fn docker(attempt: &'static str) -> impl FnOnce(bollard::errors::Error) -> Self {
+        move |error| Self::Docker { attempt, reason: error.to_string() }
+    }
+
     pub(crate) fn io(attempt: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { attempt, path, source }

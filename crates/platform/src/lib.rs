@@ -6,16 +6,23 @@
 //! - no process is signalled by a remembered number alone: its start time has to match as well;
 //! - states are pushed: [`Platform::changes`] wakes without a polling interval.
 //!
-//! Knows no pools, no rollouts, no traffic, no HTTP API. [`Platform`] is what another platform (Docker, Kubernetes)
-//! implements; the integration tests hold a conformance suite over `&dyn Platform`.
+//! Two platforms: supervised processes of this machine, and containers of a Docker Engine.
+//!
+//! Knows no pools, no rollouts, no traffic, no HTTP API. [`Platform`] is what a further platform implements; the integration
+//! tests hold a conformance suite over `&dyn Platform`.
 
+mod docker;
 mod error;
+mod health;
 mod layout;
+mod level;
+mod lines;
 mod node;
 mod process;
 mod protocol;
 pub mod supervisor;
 
+pub use docker::{DockerPlatform, Engine, ImageBuild};
 pub use error::Error;
 pub use node::{NodeKey, NodeSpec, NodeState, Observation, Platform, Usage};
 pub use process::{ProcessPlatform, SupervisorCommand};

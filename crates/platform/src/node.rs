@@ -35,7 +35,11 @@ pub struct NodeSpec {
     pub digest: Digest,
     /// Folder of the unpacked release: the command's working folder.
     pub release_dir: PathBuf,
-    /// Program and arguments.
+    /// The image that a container platform runs: a name, or `sha256:…` of one that is there; processes need none.
+    pub image: Option<String>,
+    /// The port that the service listens at in its container; a process is given one.
+    pub port: Option<u16>,
+    /// Program and arguments; in a container, empty: what the image says.
     pub command: Vec<String>,
     /// Further environment; `PORT`, `HOME`, `TMPDIR` and `SERIN_NODE_DIR` are the platform's.
     pub variables: Vec<(String, String)>,

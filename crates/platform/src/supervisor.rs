@@ -5,8 +5,6 @@
 
 mod child;
 mod control;
-mod health;
-mod level;
 mod life;
 mod log;
 mod port;

@@ -1,13 +1,14 @@
 //! The life of a node: start, watch, start again after a crash, stop.
 
 use super::control::{self, Meter, Shared};
-use super::health::{self, Check};
 use super::log::{Counts, Log};
 use super::port::{self, Port};
 use super::{child, now, sweep};
+use crate::health::{self, Check};
 use crate::layout::{self, EndedRecord, NodeDir, SpecRecord};
 use crate::protocol::{State, Status, UsageRecord};
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -195,7 +196,8 @@ impl Life {
         ));
         let capture = tokio::spawn(self.log.clone().capture(pipe, counts));
         let (sender, checks) = mpsc::channel(1);
-        let checker = tokio::spawn(health::watch(number, self.spec.health(), sender)).abort_handle();
+        let checker = tokio::spawn(health::watch((Ipv4Addr::LOCALHOST, number).into(), self.spec.health(), sender))
+            .abort_handle();
         self.shared.status.send_modify(|status| {
             status.port = Some(number);
             status.pid = pid;

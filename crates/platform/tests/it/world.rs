@@ -71,6 +71,8 @@ pub fn spec(mode: &str, generation: u64) -> NodeSpec {
         generation,
         digest: Digest(format!("sha256:{generation}")),
         release_dir: std::env::temp_dir(),
+        image: None,
+        port: None,
         command: vec![FIXTURE.to_owned(), "service".to_owned(), mode.to_owned()],
         variables: vec![("COLOUR".to_owned(), "blue".to_owned())],
         health: Health { path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },

@@ -5,7 +5,7 @@ use serin_model::service::LogFormat;
 
 /// A line's level as far as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// Below WARN.
     Other,
     /// WARN.
@@ -20,7 +20,7 @@ const TEXT_HEAD_BYTES: usize = 128;
 /// The level of a line; `None` where it says none.
 ///
 /// A line that is no JSON object, respectively has no level key, is judged as text: panics of a service that logs JSON.
-pub(super) fn of(format: LogFormat, line: &[u8]) -> Option<Level> {
+pub(crate) fn of(format: LogFormat, line: &[u8]) -> Option<Level> {
     let own = match format {
         LogFormat::Json => json(line),
         LogFormat::Logfmt => logfmt(line),

@@ -1,8 +1,8 @@
-//! The health check: a GET by hand, so that the supervisor stays small.
+//! The health check of every platform: a GET by hand, so that a supervisor stays small.
 
 use serin_model::service::Health;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,14 +17,14 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const INTERVAL_FIRST: Duration = Duration::from_millis(15);
 
 /// One check's result: what was wrong, if anything.
-pub(super) type Check = Result<(), String>;
+pub(crate) type Check = Result<(), String>;
 
 /// Checks again and again and sends each result, until the receiver is gone.
-pub(super) async fn watch(port: u16, health: Health, results: mpsc::Sender<Check>) {
+pub(crate) async fn watch(address: SocketAddr, health: Health, results: mpsc::Sender<Check>) {
     let interval = Duration::from_millis(u64::try_from(health.interval_ms).unwrap_or(0)).max(INTERVAL_MIN);
     let mut pause = INTERVAL_FIRST.min(interval);
     loop {
-        let result = check(port, &health.path).await;
+        let result = check(address, &health.path).await;
         pause = if result.is_ok() { interval } else { (pause * 5 / 4).min(interval) };
         if results.send(result).await.is_err() {
             return;
@@ -33,20 +33,19 @@ pub(super) async fn watch(port: u16, health: Health, results: mpsc::Sender<Check
     }
 }
 
-async fn check(port: u16, path: &str) -> Check {
-    match timeout(CHECK_TIMEOUT, get(port, path)).await {
+async fn check(address: SocketAddr, path: &str) -> Check {
+    match timeout(CHECK_TIMEOUT, get(address, path)).await {
         Ok(Ok(200..=399)) => Ok(()),
         Ok(Ok(status)) => Err(format!("`GET {path}` answered {status}")),
-        Ok(Err(error)) => Err(format!("`GET {path}` on port {port}: {error}")),
+        Ok(Err(error)) => Err(format!("`GET {path}` on port {}: {error}", address.port())),
         Err(_) => Err(format!("`GET {path}` had no answer within {} s", CHECK_TIMEOUT.as_secs())),
     }
 }
 
-async fn get(port: u16, path: &str) -> io::Result<u16> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: serin-health\r\nConnection: close\r\n\r\n"
-    );
+async fn get(address: SocketAddr, path: &str) -> io::Result<u16> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: serin-health\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
     while head.len() < HEAD_BYTES_MAX && !head.contains(&b'\n') {

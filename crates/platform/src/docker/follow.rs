@@ -1,0 +1,439 @@
+//! Follows one container: its state by the engine's word and by health checks, its log line by line.
+
+use super::container::{self, Found};
+use super::{Engine, guard, now};
+use crate::health::{self, Check};
+use crate::level::{self, Level};
+use crate::lines::Lines;
+use crate::{Error, NodeState};
+use bollard::container::LogOutput;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerInspectResponse, ContainerState};
+use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
+use futures_util::StreamExt;
+use serin_model::Timestamp;
+use serin_model::service::LogFormat;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Failed checks in a row that make a healthy node unhealthy.
+const FAILURES_MAX: u32 = 3;
+/// Starts beyond the first of a container that was never healthy.
+const RETRIES_MAX: u32 = 2;
+/// What the engine gets to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Looked at that often even if no event tells anything.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// A log that breaks off while its container runs is followed again after that.
+const LOG_RETRY: Duration = Duration::from_millis(200);
+/// Lines, and bytes of each, that a failure's reason quotes.
+const LAST_LINES: usize = 10;
+const LAST_LINE_BYTES: usize = 300;
+/// Lines of a log that are read at once.
+const LINES_MAX: usize = 10_000;
+
+/// What is known of a container.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) state: NodeState,
+    pub(super) detail: Option<String>,
+    pub(super) since: Timestamp,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) pid: Option<u32>,
+    pub(super) restarts: u32,
+    pub(super) counts: Arc<Counts>,
+}
+
+impl Seen {
+    /// What is known before anything was seen.
+    pub(super) fn new() -> Self {
+        Self {
+            state: NodeState::Starting,
+            detail: None,
+            since: now(),
+            address: None,
+            pid: None,
+            restarts: 0,
+            counts: Arc::default(),
+        }
+    }
+}
+
+/// Log lines of one process.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    lines: AtomicU64,
+    warn: AtomicU64,
+    error: AtomicU64,
+}
+
+impl Counts {
+    /// Lines, WARN lines, ERROR lines.
+    pub(super) fn read(&self) -> (u64, u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.lines), read(&self.warn), read(&self.error))
+    }
+
+    fn take(&self, format: LogFormat, line: &[u8]) {
+        self.lines.fetch_add(1, Ordering::Relaxed);
+        match level::of(format, line) {
+            Some(Level::Warn) => self.warn.fetch_add(1, Ordering::Relaxed),
+            Some(Level::Error) => self.error.fetch_add(1, Ordering::Relaxed),
+            Some(Level::Other) | None => 0,
+        };
+    }
+}
+
+/// Follows one container until it is dropped.
+pub(super) struct Follower {
+    engine: Engine,
+    found: Found,
+    seen: Arc<Mutex<Seen>>,
+    process: Option<Process>,
+    was_healthy: bool,
+    failures: u32,
+    last_check: String,
+    deadline: Instant,
+}
+
+/// One run of the container's process.
+struct Process {
+    started_at: String,
+    checks: mpsc::Receiver<Check>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What woke the follower.
+enum Woken {
+    Look,
+    Checked(Check),
+    Late,
+}
+
+impl Follower {
+    pub(super) fn new(engine: Engine, found: Found, seen: Arc<Mutex<Seen>>) -> Self {
+        let patience = Duration::from_millis(u64::try_from(found.health.timeout_ms).unwrap_or(0));
+        Self {
+            engine,
+            found,
+            seen,
+            process: None,
+            was_healthy: false,
+            failures: 0,
+            last_check: "no check was made".to_owned(),
+            deadline: Instant::now() + patience,
+        }
+    }
+
+    /// Follows for ever; `changed` is called after each change of state.
+    pub(super) async fn run(mut self, mut wakes: mpsc::Receiver<()>, changed: impl Fn() + Send) {
+        let mut woken = Woken::Look;
+        loop {
+            let before = guard(&self.seen).state.clone();
+            match woken {
+                Woken::Look => self.look().await,
+                Woken::Checked(check) => self.checked(check),
+                Woken::Late => self.give_up(format!("not healthy in time: {}", self.last_check)).await,
+            }
+            if guard(&self.seen).state != before {
+                changed();
+            }
+            woken = self.wait(&mut wakes).await;
+        }
+    }
+
+    async fn wait(&mut self, wakes: &mut mpsc::Receiver<()>) -> Woken {
+        let waits_for_health = guard(&self.seen).state == NodeState::Starting && !self.was_healthy;
+        let again = Instant::now() + LOOK_AGAIN;
+        let check = async {
+            match &mut self.process {
+                Some(process) => match process.checks.recv().await {
+                    Some(check) => Woken::Checked(check),
+                    None => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(()) = wakes.recv() => Woken::Look,
+            () = sleep_until(self.deadline), if waits_for_health => Woken::Late,
+            check = check => check,
+            () = sleep_until(again) => Woken::Look,
+        }
+    }
+
+    fn set(&self, state: NodeState, detail: Option<String>) {
+        let mut seen = guard(&self.seen);
+        if seen.state != state {
+            seen.since = now();
+            seen.state = state;
+        }
+        if detail.is_some() {
+            seen.detail = detail;
+        }
+    }
+
+    /// Asks the engine how the container is.
+    async fn look(&mut self) {
+        let inspect = self.engine.api().inspect_container(&self.found.id, None::<InspectContainerOptions>);
+        let Ok(inspected) = timeout(ANSWER_TIMEOUT, inspect).await else {
+            guard(&self.seen).detail = Some("Docker Engine does not answer in time".to_owned());
+            return;
+        };
+        match inspected {
+            Ok(container) => self.inspected(&container).await,
+            Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => {
+                self.process = None;
+                guard(&self.seen).pid = None;
+                if guard(&self.seen).state != NodeState::Stopping {
+                    self.set(NodeState::Lost, Some("its container is gone".to_owned()));
+                }
+            }
+            // The engine is away: the health check tells whether the node still serves.
+            Err(error) => guard(&self.seen).detail = Some(format!("Docker Engine does not answer: {error}")),
+        }
+    }
+
+    async fn inspected(&mut self, container: &ContainerInspectResponse) {
+        let Some(state) = &container.state else { return };
+        self.was_healthy |= self.has_lived(state);
+        let restarts = container.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+        guard(&self.seen).restarts = restarts;
+        if state.running == Some(true) && state.restarting != Some(true) {
+            let address = address(container).map(|ip| SocketAddr::new(ip, self.found.port));
+            let pid = state.pid.and_then(|pid| u32::try_from(pid).ok());
+            self.running(state, address, pid);
+            return;
+        }
+        self.process = None;
+        guard(&self.seen).pid = None;
+        if matches!(guard(&self.seen).state, NodeState::Stopping | NodeState::Failed(_)) {
+            return;
+        }
+        let how = ended(state.exit_code, state.oom_killed == Some(true));
+        if self.was_healthy {
+            self.set(NodeState::Unhealthy, Some(how));
+        } else if restarts >= RETRIES_MAX || state.restarting != Some(true) {
+            self.give_up(how).await;
+        } else {
+            guard(&self.seen).detail = Some(how);
+        }
+    }
+
+    /// Whether a process that was found running is older than what it had to become healthy: it was, then.
+    fn has_lived(&self, state: &ContainerState) -> bool {
+        let started = seconds_of(state.started_at.as_deref().unwrap_or_default());
+        let lived_ms = now().0 - i64::from(started) * 1000;
+        self.process.is_none() && state.running == Some(true) && lived_ms > self.found.health.timeout_ms
+    }
+
+    /// Checks a process's health and follows its log, once for each start.
+    fn running(&mut self, state: &ContainerState, address: Option<SocketAddr>, pid: Option<u32>) {
+        let Some(address) = address else { return };
+        let started_at = state.started_at.clone().unwrap_or_default();
+        if self.process.as_ref().is_some_and(|process| process.started_at == started_at) {
+            return;
+        }
+        let counts = Arc::new(Counts::default());
+        {
+            let mut seen = guard(&self.seen);
+            seen.address = Some(address);
+            seen.pid = pid;
+            seen.counts = Arc::clone(&counts);
+        }
+        if guard(&self.seen).state == NodeState::Healthy {
+            // The process before is gone, and this one has yet to answer.
+            self.set(NodeState::Unhealthy, Some("its process ended and was started again".to_owned()));
+        }
+        self.failures = 0;
+        let (sender, checks) = mpsc::channel(1);
+        let checker = tokio::spawn(health::watch(address, self.found.health.clone(), sender)).abort_handle();
+        let log = Log { engine: self.engine.clone(), id: self.found.id.clone(), format: self.found.logs };
+        // A process may have written before the engine notes that it started, but not before the last one's end.
+        let begin = state.finished_at.clone().filter(|end| seconds_of(end) > 0).unwrap_or_default();
+        let follower = tokio::spawn(log.follow(begin, counts)).abort_handle();
+        self.process = Some(Process { started_at, checks, tasks: [checker, follower] });
+    }
+
+    fn checked(&mut self, check: Check) {
+        match check {
+            Ok(()) => {
+                self.failures = 0;
+                self.was_healthy = true;
+                self.set(NodeState::Healthy, None);
+            }
+            Err(why) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.was_healthy && self.failures >= FAILURES_MAX {
+                    self.set(NodeState::Unhealthy, Some(why.clone()));
+                }
+                self.last_check = why;
+            }
+        }
+    }
+
+    /// A node that never was healthy is stopped; its container stays, with its log.
+    async fn give_up(&mut self, how: String) {
+        let last = last_lines(&self.engine, &self.found.id, LAST_LINES).await.unwrap_or_default();
+        let quoted: Vec<&str> = last.iter().map(|line| cut(line)).collect();
+        let reason = if quoted.is_empty() { how } else { format!("{how}; its last lines:\n{}", quoted.join("\n")) };
+        self.process = None;
+        self.set(NodeState::Failed(reason), None);
+        if let Err(error) = container::halt(&self.engine, &self.found).await {
+            tracing::warn!(node = %self.found.key, %error, "a failed node is not stopped");
+        }
+    }
+}
+
+fn cut(line: &str) -> &str {
+    let mut end = line.len().min(LAST_LINE_BYTES);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.get(..end).unwrap_or_default()
+}
+
+fn ended(code: Option<i64>, out_of_memory: bool) -> String {
+    match (code, out_of_memory) {
+        (_, true) => "ended: out of memory".to_owned(),
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, _) => "ended".to_owned(),
+    }
+}
+
+/// Where the container is reached from this machine: its address on the first of its networks.
+fn address(container: &ContainerInspectResponse) -> Option<IpAddr> {
+    let networks = container.network_settings.as_ref()?.networks.as_ref()?;
+    let mut names: Vec<&String> = networks.keys().collect();
+    names.sort();
+    names.into_iter().find_map(|name| networks.get(name)?.ip_address.as_deref()?.parse().ok())
+}
+
+/// A container's log.
+struct Log {
+    engine: Engine,
+    id: String,
+    format: LogFormat,
+}
+
+impl Log {
+    /// Counts every line after that moment, until the process ends.
+    async fn follow(self, begin: String, counts: Arc<Counts>) {
+        let mut read: u64 = 0;
+        loop {
+            let mut seen: u64 = 0;
+            let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
+            let options = options.since(seconds_of(&begin)).build();
+            let mut stream = Box::pin(self.engine.api().logs(&self.id, Some(options)));
+            let mut lines = (Lines::default(), Lines::default());
+            while let Some(Ok(output)) = stream.next().await {
+                let (lines, bytes) = match &output {
+                    LogOutput::StdErr { message } => (&mut lines.1, message),
+                    LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut lines.0, message),
+                    LogOutput::StdIn { .. } => continue,
+                };
+                lines.push(bytes, |line| {
+                    let Some(text) = after(line.bytes, &begin) else { return };
+                    seen += 1;
+                    // Read again after an interruption: what was counted is not counted twice.
+                    if seen > read {
+                        read = seen;
+                        counts.take(self.format, text);
+                    }
+                });
+            }
+            tokio::time::sleep(LOG_RETRY).await;
+        }
+    }
+}
+
+/// The text of a line that begins with its time stamp; `None` where it is not from after that moment.
+fn after<'a>(line: &'a [u8], begin: &str) -> Option<&'a [u8]> {
+    let blank = line.iter().position(|byte| *byte == b' ')?;
+    let (stamp, text) = line.split_at(blank);
+    let stamp = std::str::from_utf8(stamp).ok()?;
+    (nanoseconds(stamp) > nanoseconds(begin)).then(|| text.get(1..).unwrap_or_default())
+}
+
+/// A point in time as (`YYYY-MM-DDThh:mm:ss`, nanoseconds), which order as time does (RFC 3339, UTC).
+fn nanoseconds(stamp: &str) -> (&str, u64) {
+    let (whole, part) = stamp.trim_end_matches('Z').split_once('.').unwrap_or((stamp.trim_end_matches('Z'), ""));
+    (whole, format!("{part:0<9}").get(..9).and_then(|digits| digits.parse().ok()).unwrap_or(0))
+}
+
+/// Seconds since 1970 of a time stamp; 0, the log's beginning, where it is none.
+fn seconds_of(stamp: &str) -> i32 {
+    let parts = |text: &str, by: char| text.split(by).map(|part| part.parse().ok()).collect::<Option<Vec<i64>>>();
+    let whole = nanoseconds(stamp).0;
+    let Some((date, time)) = whole.split_once('T') else { return 0 };
+    let (Some(date), Some(time)) = (parts(date, '-'), parts(time, ':')) else { return 0 };
+    let (&[year, month, day], &[hour, minute, second]) = (&*date, &*time) else { return 0 };
+    // Days of the civil calendar since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    // The engine's word for "never" is the year 1.
+    i32::try_from(days * 86_400 + hour * 3600 + minute * 60 + second).unwrap_or(0).max(0)
+}
+
+/// The last lines of a container's log, oldest first.
+pub(super) async fn last_lines(engine: &Engine, id: &str, count: usize) -> Result<Vec<String>, Error> {
+    let count = count.min(LINES_MAX);
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).tail(&count.to_string());
+    let mut stream = Box::pin(engine.api().logs(id, Some(options.build())));
+    let mut lines: [Lines; 2] = Default::default();
+    let mut texts = Vec::new();
+    let take = |line: crate::lines::Line<'_>, texts: &mut Vec<String>| {
+        let text = line.bytes.iter().position(|byte| *byte == b' ').and_then(|blank| line.bytes.get(blank + 1..));
+        texts.push(String::from_utf8_lossy(text.unwrap_or_default()).into_owned());
+    };
+    while let Some(output) = stream.next().await {
+        let output = output.map_err(Error::docker("read the node's log"))?;
+        let [out, err] = &mut lines;
+        let lines = if matches!(output, LogOutput::StdErr { .. }) { err } else { out };
+        lines.push(&output.into_bytes(), |line| take(line, &mut texts));
+    }
+    for lines in &mut lines {
+        lines.finish(|line| take(line, &mut texts));
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{after, seconds_of};
+
+    #[test]
+    fn time_stamps() {
+        assert_eq!(seconds_of("1970-01-01T00:00:00Z"), 0);
+        assert_eq!(seconds_of("2026-11-22T21:40:10.25Z"), 1_795_383_610);
+        assert_eq!(seconds_of("2024-02-29T23:59:59.999999999Z"), 1_709_251_199);
+        assert_eq!(seconds_of("0001-01-01T00:00:00Z"), 0);
+        assert_eq!(seconds_of("nonsense"), 0);
+    }
+
+    #[test]
+    fn lines_of_the_process_before_are_left_out() {
+        let started = "2026-11-22T21:40:10.25Z";
+        assert_eq!(after(b"2026-11-22T21:40:10.249999999Z old", started), None);
+        assert_eq!(after(b"2026-11-22T21:40:10.250000001Z new one", started), Some(&b"new one"[..]));
+        assert_eq!(after(b"2026-11-22T21:40:11Z ", started), Some(&b""[..]));
+        assert_eq!(after(b"2026-11-22T21:40:11Z first", ""), Some(&b"first"[..]));
+        assert_eq!(after(b"", started), None);
+    }
+}
