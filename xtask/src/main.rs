@@ -4,6 +4,7 @@
 //! with a code other than 0 when anything failed, changes nothing in the checkout.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
+mod engine;
 mod metadata;
 mod setup;
 mod step;

@@ -45,6 +45,10 @@ const TOOLS: &[Tool] = &[
     Tool { programs: &["node"], debian: "nodejs", ubuntu: "nodejs", purpose: "reports of eslint" },
     Tool { programs: &["npm"], debian: "npm", ubuntu: "npm", purpose: "installs eslint" },
     Tool { programs: &["ctest"], debian: "cmake", ubuntu: "cmake", purpose: "reports of ctest" },
+    Tool { programs: &["dockerd"], debian: "docker.io", ubuntu: "docker.io", purpose: "images and containers" },
+    Tool { programs: &["docker"], debian: "docker.io", ubuntu: "docker.io", purpose: "tests of containers" },
+    Tool { programs: &["iptables"], debian: "iptables", ubuntu: "iptables", purpose: "networks of containers" },
+    Tool { programs: &["busybox"], debian: "busybox-static", ubuntu: "busybox-static", purpose: "images of the tests" },
 ];
 
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];
@@ -69,10 +73,11 @@ fn is_there(tool: &Tool) -> bool {
     tool.programs.iter().any(|program| find(program).is_some())
 }
 
-/// Returns a program's place on PATH.
-fn find(program: &str) -> Option<std::path::PathBuf> {
+/// Returns a program's place on PATH, or among the system's programs.
+pub fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
 /// Tells whether a program runs: rustup leaves names on PATH behind which a component is missing.
@@ -113,7 +118,7 @@ fn apt_get(root: &Path, arguments: &[&str]) -> Result<()> {
 }
 
 /// Returns `env`, or `sudo env` for people who are not root.
-fn as_root() -> Result<Command> {
+pub fn as_root() -> Result<Command> {
     let id = Command::new("id").arg("-u").stderr(Stdio::inherit()).output().context("ask `id -u`")?;
     if id.stdout.trim_ascii() == b"0" {
         return Ok(Command::new("env"));

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::engine::Engine;
 use crate::step::{self, Outcome};
 use crate::{setup, tidy};
 
@@ -17,16 +18,17 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     outcomes.push(step::run("format", &mut cargo(root, &["fmt", "--all", "--check"]), |_| false)?);
     let lints = &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     outcomes.push(step::run("lints", &mut cargo(root, lints), |_| false)?);
+    let engine = Engine::find_or_start()?;
     // The tests from outside run these two programs, and would not notice that one is old.
     let program = &["build", "--package", "serin", "--locked"];
     outcomes.push(step::run("program", &mut cargo(root, program), |_| false)?);
     let demo = &["build", "--package", "serin", "--locked", "--profile", "demo"];
     outcomes.push(step::run("demo", &mut cargo(root, demo), |_| false)?);
-    outcomes.extend(tests(root, arguments)?);
+    outcomes.extend(tests(root, arguments, &engine)?);
     Ok(report(&outcomes, start))
 }
 
-fn tests(root: &Path, arguments: &[String]) -> Result<Vec<Outcome>> {
+fn tests(root: &Path, arguments: &[String], engine: &Engine) -> Result<Vec<Outcome>> {
     let has_nextest = Command::new("cargo")
         .args(["nextest", "--version"])
         .stdout(Stdio::null())
@@ -36,10 +38,10 @@ fn tests(root: &Path, arguments: &[String]) -> Result<Vec<Outcome>> {
         .success();
     if !has_nextest {
         let mut command = cargo(root, &["test", "--workspace", "--no-fail-fast", "--locked"]);
-        return Ok(vec![step::run("tests", command.args(arguments), is_summary)?]);
+        return Ok(vec![step::run("tests", engine.env(command.args(arguments)), is_summary)?]);
     }
     let mut command = cargo(root, &["nextest", "run", "--workspace", "--no-fail-fast", "--locked"]);
-    let mut outcomes = vec![step::run("tests", command.args(arguments), is_summary)?];
+    let mut outcomes = vec![step::run("tests", engine.env(command.args(arguments)), is_summary)?];
     if arguments.is_empty() {
         // nextest runs no examples of the documentation.
         outcomes.push(step::run(

@@ -81,6 +81,16 @@ impl DockerPlatform {
         let events = tokio::spawn(hear(Arc::downgrade(&inner))).abort_handle();
         Ok(Self { inner, events })
     }
+
+    /// Stops and forgets every node of this platform.
+    ///
+    /// # Errors
+    /// Where one could not be stopped.
+    pub async fn remove_all(&self) -> Result<(), Error> {
+        let there = container::list(&self.inner.engine, &self.inner.instance, None).await?;
+        let stops = there.iter().map(|found| self.remove(&found.key));
+        futures_util::future::try_join_all(stops).await.map(|_| ())
+    }
 }
 
 impl Drop for DockerPlatform {

@@ -19,7 +19,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The whole story on this machine: a good change released, a bad one caught and rolled back.
-    #[command(after_help = "Examples:\n  serin demo\n  serin demo --exit\n  serin demo --exit --crash --format json")]
+    #[command(
+        after_help = "Examples:\n  serin demo\n  serin demo --exit\n  serin demo --exit --crash --format json\n  serin demo --platform docker"
+    )]
     Demo(Demo),
     /// The server: Git over HTTP, pages, API, embedded runner, nodes.
     #[command(
@@ -122,9 +124,22 @@ pub struct Demo {
     /// Where the pages are served.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+    /// What runs the nodes: processes of this machine, or containers of images that the demo builds.
+    #[arg(long, value_enum, default_value_t)]
+    pub platform: Platform,
     /// Requests per second that the load generator sends.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub rate: u32,
+}
+
+/// What runs the demo's nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// Supervised processes.
+    #[default]
+    Process,
+    /// Containers of Docker Engine.
+    Docker,
 }
 
 /// `serin serve`.

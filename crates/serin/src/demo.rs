@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Demo, Format};
+use crate::cli::{Demo, Format, Platform};
 use crate::terminal::{self, BOLD, CYAN, DIM, styled};
 use report::Report;
 use server::Server;
@@ -23,6 +23,10 @@ const STORY_LIMIT: Duration = Duration::from_secs(600);
 
 /// Tells the story; the exit code is 0 only if all of it held.
 pub async fn run(demo: Demo) -> Result<ExitCode> {
+    if demo.platform == Platform::Docker {
+        // Told before anything is begun, with the way to get one.
+        serin_platform::Engine::connect().await?;
+    }
     let folder = tempfile::Builder::new().prefix("serin-demo-").tempdir().context("cannot make a temporary folder")?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -5,6 +5,7 @@
 
 mod action;
 mod judging;
+mod platforms;
 mod reconcile;
 mod routes;
 mod state;
@@ -16,13 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serin_gateway::GatewayCommand;
 use serin_model::service::Config;
 use serin_model::{CommitId, Digest};
-use serin_platform::{Platform, ProcessPlatform, SupervisorCommand};
+use serin_platform::{Platform, SupervisorCommand};
 use serin_rollout::{Event, Milestone};
 use serin_store::delivery as rows;
 use serin_store::pipeline::{self as pipelines, Pipeline};
 use tokio::sync::Notify;
 
 pub use action::carry_out;
+pub use platforms::Platforms;
 pub use state::step;
 
 use crate::App;
@@ -58,7 +60,7 @@ impl Delivery {
     pub async fn new(settings: &Settings) -> Result<Self> {
         let supervisor =
             SupervisorCommand { program: settings.program.clone(), args: vec!["node-supervisor".to_owned()] };
-        let platform = ProcessPlatform::new(settings.nodes(), supervisor)?;
+        let platform = Platforms::new(settings.nodes(), supervisor)?;
         let command = GatewayCommand { program: settings.program.clone(), arguments: vec!["gateway".to_owned()] };
         let routes = routes::Gateway::new(command, settings.gateway());
         Ok(Self { platform: Arc::new(platform), routes, watched: Mutex::default() })

@@ -121,6 +121,8 @@ pub struct Release {
     pub commit_id: String,
     /// The pipeline that did.
     pub pipeline_id: i64,
+    /// Its image, by the engine's id.
+    pub image: Option<String>,
     /// The `service` part of `serin.yml` at that commit, JSON.
     pub service: String,
     /// Milliseconds since 1970.
@@ -312,11 +314,12 @@ pub async fn job_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Job>>
     sqlx::query_as("select * from job where pipeline_id = $1 order by position").bind(pipeline_id).fetch_all(db).await
 }
 
-/// Keeps a release; the tree's first one stays.
+/// Keeps a release; the tree's first one stays, with the newest image.
 pub async fn release_create(db: &mut Connection, release: &Release) -> Result<()> {
     sqlx::query(
-        "insert into release (project_id, tree_id, digest, commit_id, pipeline_id, service, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict (project_id, tree_id) do nothing",
+        "insert into release (project_id, tree_id, digest, commit_id, pipeline_id, service, created_at, image)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (project_id, tree_id) do update set image = coalesce(excluded.image, release.image)",
     )
     .bind(release.project_id)
     .bind(&release.tree_id)
@@ -325,6 +328,7 @@ pub async fn release_create(db: &mut Connection, release: &Release) -> Result<()
     .bind(release.pipeline_id)
     .bind(&release.service)
     .bind(release.created_at)
+    .bind(&release.image)
     .execute(db)
     .await?;
     Ok(())

@@ -2,10 +2,11 @@
 
 use super::Engine;
 use crate::Error;
-use bollard::query_parameters::BuildImageOptionsBuilder;
-use bytes::Bytes;
+use bollard::query_parameters::{BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use futures_util::StreamExt;
 use std::collections::HashMap;
+use std::path::Path;
+use tokio_util::io::ReaderStream;
 
 /// What an image is built of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct ImageBuild {
 }
 
 impl Engine {
-    /// Builds an image out of a tar archive, the build's context; tells each line of progress, gives the image's id,
+    /// Builds an image out of the tar archive `context`, the build's context; tells each line of progress, gives the image's id,
     /// `sha256:…`.
     ///
     /// # Errors
@@ -27,7 +28,7 @@ impl Engine {
     pub async fn build_image(
         &self,
         build: &ImageBuild,
-        context: Vec<u8>,
+        context: &Path,
         mut progress: impl FnMut(String),
     ) -> Result<String, Error> {
         let attempt = "build the image";
@@ -39,7 +40,8 @@ impl Engine {
             .rm(true)
             .forcerm(true)
             .build();
-        let body = bollard::body_full(Bytes::from(context));
+        let file = tokio::fs::File::open(context).await.map_err(Error::io("open", context))?;
+        let body = bollard::body_try_stream(ReaderStream::new(file));
         let mut steps = Box::pin(self.api().build_image(options, None, Some(body)));
         let mut id = None;
         while let Some(step) = steps.next().await {
@@ -55,6 +57,21 @@ impl Engine {
             id = step.aux.and_then(|aux| aux.id).or(id);
         }
         id.ok_or_else(|| Error::Docker { attempt, reason: "it named no image at the end".to_owned() })
+    }
+
+    /// Removes the images that carry a label of that value.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or a container still uses one.
+    pub async fn remove_images(&self, label: &str, value: &str) -> Result<(), Error> {
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = self.api().list_images(Some(options)).await.map_err(Error::docker("list images"))?;
+        for image in images {
+            let options = RemoveImageOptionsBuilder::default().force(true).build();
+            self.api().remove_image(&image.id, Some(options), None).await.map_err(Error::docker("remove an image"))?;
+        }
+        Ok(())
     }
 
     /// Whether an image of that id or name is there.

@@ -25,13 +25,16 @@ async fn image() -> String {
     let build = || async {
         let busybox = std::fs::read(BUSYBOX).expect("a static busybox; `apt-get install busybox-static`");
         let context = tar(&[("Dockerfile", DOCKERFILE.as_bytes()), ("busybox", &busybox), ("healthz", b"ok\n")]);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("context.tar");
+        std::fs::write(&path, context).unwrap();
         let build = ImageBuild {
             dockerfile: "Dockerfile".to_owned(),
             labels: vec![("org.opencontainers.image.source".to_owned(), "a test".to_owned())],
             tag: "serin-test/platform:1".to_owned(),
         };
         let mut told = Vec::new();
-        let id = engine().await.build_image(&build, context, |line| told.push(line)).await.unwrap();
+        let id = engine().await.build_image(&build, &path, |line| told.push(line)).await.unwrap();
         assert!(id.starts_with("sha256:") && told.iter().any(|line| line.starts_with("Step 1")), "{id} {told:?}");
         id
     };
@@ -72,10 +75,24 @@ impl World {
     }
 
     async fn end(self) {
-        for environment in [ENVIRONMENT, "2-other"] {
-            for node in self.platform().observe(environment).await.unwrap() {
-                self.platform().remove(&node.key).await.unwrap();
-            }
+        self.platform().remove_all().await.unwrap();
+        assert_eq!(self.platform().observe(ENVIRONMENT).await.unwrap(), []);
+    }
+}
+
+/// Leaves no container behind, also where a test fails.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.platform = None;
+        let path = self.dir.path().join("nodes").join("docker.json");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let Some(instance) = text.split('"').nth(3) else { return };
+        let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output();
+        let Ok(left) = docker(&["ps", "-aq", "--filter", &format!("label=serin.instance={instance}")]) else { return };
+        let left = String::from_utf8_lossy(&left.stdout).into_owned();
+        let ids: Vec<&str> = left.split_whitespace().collect();
+        if !ids.is_empty() {
+            let _ = docker(&[&["rm", "-f", "-v"], ids.as_slice()].concat());
         }
     }
 }

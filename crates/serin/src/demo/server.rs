@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serin_platform::{NodeKey, Platform, ProcessPlatform, SupervisorCommand};
+use serin_platform::{DockerPlatform, Engine, NodeKey, Platform, ProcessPlatform, SupervisorCommand};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::story::PROJECT;
 use crate::terminal;
 
 /// How long a server may take to start.
@@ -107,14 +108,24 @@ impl Server {
         let supervisor = SupervisorCommand { program, args: vec!["node-supervisor".to_owned()] };
         let platform = ProcessPlatform::new(dir.clone(), supervisor)?;
         let environments = dir.join("nodes");
-        let Ok(entries) = std::fs::read_dir(&environments) else { return Ok(()) };
-        for entry in entries {
+        for entry in std::fs::read_dir(&environments).into_iter().flatten() {
             let environment = entry?.file_name().to_string_lossy().into_owned();
             let observed = platform.observe(&environment).await?;
             let keys: Vec<NodeKey> = observed.into_iter().map(|node| node.key).collect();
             futures_util::future::join_all(keys.iter().map(|key| platform.remove(key))).await;
         }
-        Ok(())
+        self.clear_containers().await
+    }
+
+    /// Removes the containers of this server, and the images that it built.
+    async fn clear_containers(&self) -> Result<()> {
+        let dir = self.data.join("nodes").join("docker");
+        if !dir.exists() {
+            return Ok(());
+        }
+        let engine = Engine::connect().await?;
+        DockerPlatform::new(&dir, engine.clone()).await?.remove_all().await?;
+        Ok(engine.remove_images("org.opencontainers.image.source", &format!("{}/{PROJECT}", self.url)).await?)
     }
 
     /// Prints the end of the server's log.

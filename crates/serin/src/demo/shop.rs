@@ -6,6 +6,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
+use crate::cli::Platform;
+
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         &[$(($path, include_bytes!(concat!("../../../../examples/shop/", $path)))),*]
@@ -36,6 +38,13 @@ const FILES: &[(&str, &[u8])] = files![
     "tests/http.rs",
 ];
 
+/// What is laid over the shop where its nodes are containers.
+const DOCKER_FILES: &[(&str, &[u8])] = &[
+    (".dockerignore", include_bytes!("../../../../examples/shop-docker/.dockerignore")),
+    ("Dockerfile", include_bytes!("../../../../examples/shop-docker/Dockerfile")),
+    ("serin.yml", include_bytes!("../../../../examples/shop-docker/serin.yml")),
+];
+
 /// A harmless change.
 pub const GOOD: &str = include_str!("../../../../examples/shop-changes/good.patch");
 /// A change that passes every test, leaks memory, and logs errors under traffic.
@@ -48,9 +57,10 @@ pub struct WorkTree {
 
 impl WorkTree {
     /// Writes the shop's files and makes the first commit on `master`, with `develop` beside it.
-    pub async fn create(folder: &Path, remote: &str) -> Result<Self> {
+    pub async fn create(folder: &Path, remote: &str, platform: Platform) -> Result<Self> {
         let tree = Self { folder: folder.join("shop") };
-        for (path, content) in FILES {
+        let over = if platform == Platform::Docker { DOCKER_FILES } else { &[] };
+        for (path, content) in FILES.iter().chain(over) {
             let file = tree.folder.join(path);
             std::fs::create_dir_all(file.parent().unwrap_or(folder))?;
             std::fs::write(file, content)?;

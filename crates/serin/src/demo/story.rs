@@ -23,7 +23,7 @@ const ACT_LIMIT: Duration = Duration::from_secs(120);
 /// How long the server is down when it is killed.
 const DOWN: Duration = Duration::from_millis(700);
 /// The project's path.
-const PROJECT: &str = "shop";
+pub(super) const PROJECT: &str = "shop";
 /// The environment that users see.
 const PRODUCTION: &str = "production";
 
@@ -62,7 +62,7 @@ impl<'a> Story<'a> {
         let project: rest::Project = client.post("/projects", &body).await?;
         let secret = format!("http://admin:{}@", server.token());
         let remote = project.http_url_to_repo.replacen("http://", &secret, 1);
-        let tree = WorkTree::create(folder, &remote).await?;
+        let tree = WorkTree::create(folder, &remote, demo.platform).await?;
         Ok(Self {
             demo,
             server,

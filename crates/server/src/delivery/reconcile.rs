@@ -19,6 +19,7 @@ use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::hub::Change;
+use crate::pipeline::record;
 
 /// Milliseconds between two rounds where nothing wakes the reconciler.
 const ROUND_MS: i64 = 1_000;
@@ -207,7 +208,7 @@ impl Reconciler {
     }
 
     async fn spec(&self, key: NodeKey, (digest, generation): (serin_model::Digest, u64)) -> Result<NodeSpec> {
-        let (_, service) = super::release(&self.app, self.environment.project_id, &digest).await?;
+        let (release, service) = super::release(&self.app, self.environment.project_id, &digest).await?;
         let release_dir = self.app.objects.releases.release_path(&digest);
         let release_dir =
             release_dir.ok_or_else(|| Error::conflict(format!("the files of release {digest} are gone")))?;
@@ -216,12 +217,21 @@ impl Reconciler {
             generation,
             digest,
             release_dir,
+            image: release.image.filter(|_| self.runs_containers()),
+            port: service.port,
             command: service.command,
             variables: service.variables,
             health: service.health,
             logs: service.logs,
             stop_timeout_ms: service.stop_timeout_ms,
         })
+    }
+
+    /// Whether the environment's nodes are containers, as its newest `serin.yml` says.
+    fn runs_containers(&self) -> bool {
+        let config: Option<serin_model::service::Config> = record::decode(&self.environment.config).ok();
+        let own = config.as_ref().and_then(|config| state::part(config, &self.environment.name).ok());
+        own.is_some_and(|own| own.platform == serin_model::service::Platform::Docker)
     }
 
     /// Gives the gateway the machine's routes, and tells the machine when they are in force.

@@ -80,9 +80,7 @@ pub struct New {
 /// Where another one is under way, or the machine refuses.
 pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     let part = part(&new.config, &new.environment)?.clone();
-    if part.platform != service::Platform::Process {
-        return Err(Error::invalid(format!("environment `{}`: only `platform: process` is carried", part.name)));
-    }
+    check_platform(app, &new, &part).await?;
     let environment = ensure(app, &new, &part).await?;
     let watched = app.delivery.watched(environment.id);
     let _step = watched.step.lock().await;
@@ -113,6 +111,26 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     after(app, &row, &effects);
     app.in_background(super::reconcile::run(Arc::clone(app), environment.id));
     Ok(row)
+}
+
+/// Says before anything moves that an environment's platform cannot run the version.
+async fn check_platform(app: &App, new: &New, part: &service::Environment) -> Result<()> {
+    match part.platform {
+        service::Platform::Process => Ok(()),
+        service::Platform::Docker => {
+            super::Platforms::engine().await?;
+            let (release, _) = super::release(app, new.project_id, &new.digest).await?;
+            if release.image.is_some() {
+                return Ok(());
+            }
+            let name = &part.name;
+            let wrong = format!("environment `{name}` runs containers, and release {} has no image", new.digest);
+            Err(Error::invalid(wrong).hint("write `image: { dockerfile: Dockerfile }` under `service:` in `serin.yml`"))
+        }
+        service::Platform::Kubernetes => {
+            Err(Error::invalid(format!("environment `{}`: `platform: kubernetes` is not carried yet", part.name)))
+        }
+    }
 }
 
 async fn ensure(app: &App, new: &New, part: &service::Environment) -> Result<Environment> {

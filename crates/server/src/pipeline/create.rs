@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serin_engine::Event;
+use serin_lang::template::DEVOPS;
 use serin_lang::{Answer, Color, Compilation, Context, Driver, PipelineSource, Request, SettingVariable, SourceFile};
 use serin_model::limit::CONFIG_BYTES_MAX;
 use serin_model::plan::{AutoCancel, Plan, Variable};
@@ -25,8 +26,6 @@ use crate::{App, merge_request};
 pub const PIPELINE_FILE: &str = ".gitlab-ci.yml";
 /// The service file.
 pub const SERVICE_FILE: &str = "serin.yml";
-/// The built-in template of the three flows.
-const TEMPLATE: &str = "DevOps.gitlab-ci.yml";
 /// Files of a tree that `exists` looks at.
 const TREE_FILES_MAX: usize = 200_000;
 /// The commit before the first one.
@@ -335,7 +334,7 @@ async fn answer(app: &App, new: &NewPipeline, request: &Request) -> Result<Answe
             Answer::Missing(format!("files of project `{project}` cannot be listed on this server"))
         }
         Request::Remote { url } => Answer::Missing(format!("this server fetches no remote files, so not `{url}`")),
-        Request::Template { name } if name == TEMPLATE => devops(app, new).await?,
+        Request::Template { name } if name == DEVOPS => devops(app, new).await?,
         Request::Template { name } => Answer::Missing(format!("there is no template `{name}` on this server")),
         Request::Component { address, .. } => {
             Answer::Missing(format!("this server has no component catalogue, so not `{address}`"))
@@ -347,7 +346,7 @@ async fn answer(app: &App, new: &NewPipeline, request: &Request) -> Result<Answe
 async fn devops(app: &App, new: &NewPipeline) -> Result<Answer> {
     let repository = app.repository(new.project.id)?;
     let Some(bytes) = repository.git.read_file(&new.commit, SERVICE_FILE, CONFIG_BYTES_MAX as u64).await? else {
-        return Ok(Answer::Missing(format!("`{TEMPLATE}` needs a `{SERVICE_FILE}` beside it, and there is none")));
+        return Ok(Answer::Missing(format!("`{DEVOPS}` needs a `{SERVICE_FILE}` beside it, and there is none")));
     };
     let file = SourceFile::new(SERVICE_FILE, bytes);
     let (config, findings) = serin_lang::service::parse(&file);
