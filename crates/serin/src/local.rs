@@ -14,6 +14,7 @@ pub mod previous;
 pub mod request;
 pub mod selection;
 pub mod session;
+pub mod slots;
 pub mod summary;
 pub mod watch;
 pub mod worker;

@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// Runs whose logs and artifacts are kept.
 const RUNS_KEPT: usize = 5;
+/// Runs of one project at the same time.
+const LANES_MAX: u32 = 64;
 /// Bytes of a job's name in a file's name.
 const NAME_BYTES_MAX: usize = 80;
 
@@ -18,7 +20,9 @@ pub struct Folders {
     pub project: PathBuf,
     /// This run's.
     pub run: PathBuf,
-    _lock: File,
+    /// Where jobs work: the same paths in each run, as tools keep paths in what they cache.
+    pub builds: PathBuf,
+    _locks: [File; 2],
 }
 
 impl Folders {
@@ -40,11 +44,12 @@ impl Folders {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 made => made.with_context(|| format!("cannot make `{}`", run.display()))?,
             }
-            let lock = lock(&run).with_context(|| format!("`{}` is in use", run.display()))?;
-            for folder in ["logs", "artifacts", "builds"] {
+            let held = lock(&run.join("lock")).with_context(|| format!("`{}` is in use", run.display()))?;
+            for folder in ["logs", "artifacts"] {
                 std::fs::create_dir(run.join(folder)).with_context(|| format!("cannot make `{}`", run.display()))?;
             }
-            return Ok(Self { project, run, _lock: lock });
+            let (builds, lane) = lane(&project.join("builds"))?;
+            return Ok(Self { project, run, builds, _locks: [held, lane] });
         }
         bail!("`{}` holds too many runs", runs.display())
     }
@@ -59,12 +64,6 @@ impl Folders {
     #[must_use]
     pub fn caches(&self) -> PathBuf {
         self.project.join("caches")
-    }
-
-    /// Where jobs work.
-    #[must_use]
-    pub fn builds(&self) -> PathBuf {
-        self.run.join("builds")
     }
 
     /// The log of a job's attempt.
@@ -82,7 +81,7 @@ impl Folders {
 
     /// Removes what jobs worked in.
     pub fn remove_builds(&self) {
-        if let Err(error) = serin_objects::tree::remove(&self.builds()) {
+        if let Err(error) = serin_objects::tree::remove(&self.builds) {
             tracing::warn!(%error, "a job's folder stays");
         }
     }
@@ -109,27 +108,46 @@ pub fn numbers(runs: &Path) -> Vec<u64> {
     numbers
 }
 
-/// Removes old runs, and the workspaces of runs whose process was killed.
+/// Removes old runs.
 fn sweep(runs: &Path) {
     let numbers = numbers(runs);
     let old = numbers.len().saturating_sub(RUNS_KEPT - 1);
-    for (index, number) in numbers.iter().enumerate() {
+    for number in &numbers[..old] {
         let run = runs.join(number.to_string());
-        let builds = run.join("builds");
-        if index >= old && !builds.exists() {
-            continue;
-        }
-        let Ok(_lock) = lock(&run) else { continue };
-        let gone = if index < old { run.clone() } else { builds };
-        if let Err(error) = serin_objects::tree::remove(&gone) {
-            tracing::warn!(%error, "an old run stays");
+        if let Ok(_lock) = lock(&run.join("lock")) {
+            remove(&run);
         }
     }
 }
 
+/// The first folder for workspaces that no living run has, emptied; what killed runs left in others goes as well.
+fn lane(builds: &Path) -> Result<(PathBuf, File)> {
+    std::fs::create_dir_all(builds).with_context(|| format!("cannot make `{}`", builds.display()))?;
+    let mut found = None;
+    for number in 1..=LANES_MAX {
+        let folder = builds.join(number.to_string());
+        if found.is_some() && !folder.exists() {
+            break;
+        }
+        let Ok(held) = lock(&builds.join(format!("{number}.lock"))) else { continue };
+        remove(&folder);
+        if found.is_none() {
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+            found = Some((folder, held));
+        }
+    }
+    found.with_context(|| format!("{LANES_MAX} runs of this project are under way"))
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = serin_objects::tree::remove(folder) {
+        tracing::warn!(%error, "an old folder stays");
+    }
+}
+
 /// Held by the run's process as long as it lives.
-fn lock(run: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).open(run.join("lock"))?;
+fn lock(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(path)?;
     file.try_lock()?;
     Ok(file)
 }

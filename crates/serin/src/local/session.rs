@@ -19,6 +19,7 @@ use super::output::Output;
 use super::pipeline::{Pipeline, Ticket, needs_server};
 use super::previous::{Known, Previous};
 use super::request::{self, Common};
+use super::slots::Slots;
 use super::worker::{self, Ended};
 
 /// Milliseconds until a claim would run out, were it not this very process that holds it.
@@ -72,8 +73,7 @@ pub struct Session {
     started: usize,
     groups: HashMap<String, Group>,
     snapshot: Option<Arc<Snapshot>>,
-    slots: Vec<Arc<Slot>>,
-    slots_made: usize,
+    slots: Slots,
     tree: Option<String>,
     previous: Previous,
     sender: mpsc::UnboundedSender<Message>,
@@ -111,8 +111,7 @@ impl Session {
             started: 0,
             groups: HashMap::new(),
             snapshot: None,
-            slots: Vec::new(),
-            slots_made: 0,
+            slots: Slots::default(),
             tree: None,
             previous: Previous::default(),
             sender,
@@ -123,7 +122,7 @@ impl Session {
     /// Carries the pipeline out until nothing moves any more.
     pub async fn run(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
-        let into = self.common.folders.builds().join("snapshot");
+        let into = self.common.folders.builds.join("snapshot");
         let snapshot = Snapshot::take(self.common.project.root(), &into, &self.common.host);
         let snapshot = snapshot.await.map_err(|message| anyhow!(message))?;
         if self.settings.take != Take::Nothing {
@@ -158,7 +157,7 @@ impl Session {
         let Message::Ended { ticket, fence, slot, ended } = message;
         self.running -= 1;
         if !self.settings.keep {
-            self.slots.push(slot);
+            self.slots.give_back(slot);
         }
         let outcome = ended.outcome;
         self.record(ticket, ended);
@@ -329,9 +328,9 @@ impl Session {
         if let Some(known) = self.known(ticket)? {
             return self.take_over(ticket, &known);
         }
-        let slot = self.slot()?;
-        let request = request::job(&self.pipelines, ticket, (&self.common, Arc::clone(&slot)))?;
         let name = self.name(ticket);
+        let slot = self.slot(&name)?;
+        let request = request::job(&self.pipelines, ticket, (&self.common, Arc::clone(&slot)))?;
         let job = &self.pipelines[ticket.pipeline].state.jobs[ticket.job];
         let (fence, attempt) = (job.fence, job.attempt);
         self.tell(ticket);
@@ -388,15 +387,13 @@ impl Session {
         Ok(())
     }
 
-    /// A workspace that no job works in.
-    fn slot(&mut self) -> Result<Arc<Slot>> {
-        if let Some(slot) = self.slots.pop() {
-            return Ok(slot);
-        }
-        let snapshot = self.snapshot.clone().context("the work tree was not copied")?;
-        self.slots_made += 1;
-        let folder = self.common.folders.builds().join(self.slots_made.to_string());
-        Ok(Arc::new(Slot::new(snapshot, folder)))
+    /// A workspace that no job works in; where it is free, the one that the job always has.
+    fn slot(&mut self, name: &str) -> Result<Arc<Slot>> {
+        let snapshot = self.snapshot.as_ref().context("the work tree was not copied")?;
+        let among = if self.settings.keep { usize::MAX } else { self.settings.parallel };
+        Ok(self.slots.take(name, among, |number| {
+            Slot::new(Arc::clone(snapshot), self.common.folders.builds.join(number.to_string()))
+        }))
     }
 
     /// Takes a job that is ready; `false`: it was cancelled meanwhile.

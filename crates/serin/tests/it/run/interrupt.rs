@@ -65,7 +65,7 @@ impl Running {
         let mut open = vec![self.project.above().join("cache")];
         while let Some(folder) = open.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                found += usize::from(entry.file_name() == "builds");
+                found += usize::from(entry.file_name() == "snapshot");
                 open.extend(Some(entry.path()).filter(|path| path.is_dir()));
             }
         }
