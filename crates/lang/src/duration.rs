@@ -72,7 +72,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
             Ok(value) if number => Part::Number(value),
             _ => Part::Word(part.trim_end_matches([',', '.'])),
         });
-        rest = rest[end..].trim_start_matches([' ', '\t', ',', '\n']);
+        rest = rest[end..].trim_start_matches(|c: char| c.is_whitespace() || c == ',');
     }
     parts
 }
@@ -115,14 +115,14 @@ fn number_word(word: &str) -> Option<f64> {
         "nineteen",
         "twenty",
     ];
-    const TENS: [&str; 5] = ["thirty", "forty", "fifty", "sixty", "ninety"];
+    const TENS: [&str; 7] = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     if word == "a" || word == "an" {
         return Some(1.0);
     }
     if let Some(at) = WORDS.iter().position(|known| *known == word) {
         return Some(at as f64);
     }
-    TENS.iter().position(|known| *known == word).map(|at| [30.0, 40.0, 50.0, 60.0, 90.0][at])
+    TENS.iter().position(|known| *known == word).map(|at| 30.0 + 10.0 * at as f64)
 }
 
 #[cfg(test)]
@@ -145,10 +145,12 @@ mod tests {
             ("6 mos 1 day", 15_638_400.0),
             ("1:30", 90.0),
             ("twenty one minutes", 1260.0),
+            ("seventy five seconds", 75.0),
+            ("1\u{a0}hour\u{2028}2\rminutes", 3720.0),
         ] {
             assert_eq!(parse_ms(text), Some((seconds * 1000.0) as i64), "`{text}`");
         }
-        for text in ["", "soon", "3 3", "h", "1 fortnight", "5m 3"] {
+        for text in ["", "soon", "3 3", "h", "1 fortnight", "5m 3", "a\u{2028}: 90"] {
             assert_eq!(parse_ms(text), None, "`{text}`");
         }
     }

@@ -233,7 +233,9 @@ impl Printer<'_> {
             return String::new();
         }
         let place = self.merged.files.locate(entry.key_span);
-        format!("  # {}:{}", place.file, place.line)
+        // The end of a line in a file's name would end the comment.
+        let file: String = place.file.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        format!("  # {file}:{}", place.line)
     }
 
     /// Writes a value behind its key or dash, and ends the line.

@@ -154,3 +154,19 @@ fn broken_texts_never_panic() {
         run(bytes, refused);
     }
 }
+
+/// What fuzzing found once, in every place where such bytes may stand.
+#[test]
+fn findings_of_fuzzing() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/findings");
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty(), "there is nothing in {}", folder.display());
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let started = Instant::now();
+        let findings = serin_lang::check_fragment(&SourceFile::new("f.yml", bytes.clone()));
+        let _ = serin_lang::expression::Expression::parse(&String::from_utf8_lossy(&bytes));
+        assert!(started.elapsed() < PATIENCE && findings.len() < 2_000, "{}", file.display());
+        run(bytes.clone(), |_| Answer::File(bytes.clone()));
+    }
+}
