@@ -14,6 +14,9 @@ pub struct Config {
     pub canary: Canary,
     /// How production is released.
     pub release: Release,
+    /// What a change must show before it is merged; `None`: the default, which informs and blocks nothing.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub quality: Option<crate::quality::Gate>,
 }
 
 /// `service:`.

@@ -90,6 +90,13 @@ pub fn read_file(archive: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
+/// Hands the bytes of one file of an archive to `take`, without holding them in memory.
+pub fn stream_file<T>(archive: &Path, path: &str, take: impl FnOnce(&mut dyn Read) -> T) -> Result<T, Error> {
+    let mut zip = open(archive, Limits::default())?;
+    let mut entry = zip.by_name(path).map_err(|error| bad(archive, &error))?;
+    Ok(take(&mut entry))
+}
+
 fn open(archive: &Path, limits: Limits) -> Result<ZipArchive<BufReader<File>>, Error> {
     let file = File::open(archive).at("open", archive)?;
     let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(archive, &error))?;

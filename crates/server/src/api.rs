@@ -59,6 +59,8 @@ fn version_4() -> Router<Arc<App>> {
             "/projects/{project}/merge_requests/{iid}/pipelines",
             get(merge_requests::pipelines).post(merge_requests::run_pipeline),
         )
+        .route("/projects/{project}/merge_requests/{iid}/quality", get(merge_requests::quality))
+        .route("/projects/{project}/merge_requests/{iid}/quality/override", post(merge_requests::override_quality))
         .route("/projects/{project}/pipeline", post(pipelines::create))
         .route("/projects/{project}/pipelines", get(pipelines::list))
         .route("/projects/{project}/pipelines/{pipeline}", get(pipelines::show))

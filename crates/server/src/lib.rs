@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod pipeline;
 pub mod project;
+pub mod quality;
 pub mod queue;
 pub mod refs;
 pub mod runner;

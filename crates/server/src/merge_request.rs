@@ -20,7 +20,7 @@ use crate::hub::Change;
 use crate::outbox::{self, Task};
 use crate::pipeline::create::{self, NewPipeline, Source};
 use crate::refs::HEADS;
-use crate::{App, project, refs};
+use crate::{App, project, quality, refs};
 
 /// Bytes of a title that are kept.
 const TITLE_BYTES_MAX: usize = 255;
@@ -316,9 +316,11 @@ pub async fn blockers(app: &App, request: &MergeRequest) -> Result<Vec<String>> 
     }
     let mut db = app.store.read().await?;
     let newest = pipelines::pipeline_of_merge_request(&mut db, request.id).await?.into_iter().next();
-    if let Some(pipeline) = newest {
-        why.extend(pipeline_blocker(&mut db, request, &pipeline).await?);
+    if let Some(pipeline) = &newest {
+        why.extend(pipeline_blocker(&mut db, request, pipeline).await?);
     }
+    drop(db);
+    why.extend(quality::blockers(app, request, newest.as_ref()).await?);
     Ok(why)
 }
 

@@ -119,7 +119,10 @@ async fn run(app: &Arc<App>, ticket: Ticket) -> Result<()> {
 async fn carry_out(app: &Arc<App>, row: &rows::Job, stop: &Stopper) -> Result<JobReport> {
     let request = request(app, row).await?;
     let sink = Trace { app: Arc::clone(app), key: attempt_key(row) };
-    Ok(serin_runner::run(request, &sink, stop.clone()).await)
+    let report = serin_runner::run(request, &sink, stop.clone()).await;
+    // Before the job counts as finished, so that a finished pipeline has all of its reports.
+    crate::quality::keep(app, row, &builds_dir(app, row), &report.reports).await?;
+    Ok(report)
 }
 
 /// Renews the lease; where that is refused the job is somebody else's, and is stopped here.

@@ -9,6 +9,7 @@ pub mod merge_request;
 pub mod outbox;
 pub mod pipeline;
 pub mod project;
+pub mod quality;
 
 use std::path::Path;
 use std::time::Duration;

@@ -7,6 +7,7 @@ mod pipeline;
 mod problem;
 mod project;
 mod projects;
+mod quality;
 mod request;
 mod row;
 

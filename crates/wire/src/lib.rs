@@ -3,4 +3,5 @@
 //! Invariants: data alone, no decisions, no I/O; fields have GitLab's names where GitLab has them.
 
 pub mod judge;
+pub mod quality;
 pub mod rest;

@@ -1,5 +1,6 @@
 //! A checked `serin.yml` to its model, with every default filled in.
 
+use serin_model::quality::{Gate, Severity};
 use serin_model::service::{
     Branches, Canary, Config, Environment, Health, LogFormat, Order, Platform, Pool, Release, Service, Step,
 };
@@ -39,6 +40,7 @@ pub(super) fn config(root: &Node, sink: &mut Sink) -> Config {
         environments: environments(root.get("environments"), sink),
         canary: canary(root.get("canary"), sink),
         release: release(root.get("release")),
+        quality: root.get("quality").map(quality),
     }
 }
 
@@ -188,5 +190,18 @@ fn release(node: Option<&Node>) -> Release {
         watch_ms: ms(node, "watch", WATCH_MS),
         approvals: number(node, "approvals").unwrap_or(0),
         freeze: texts(node, "freeze"),
+    }
+}
+
+fn quality(node: &Node) -> Gate {
+    let findings = node.get("new_findings");
+    let allowed = |severity: Severity| Some((severity, number(findings, severity.as_str())?));
+    Gate {
+        blocks: node.get("block").and_then(Node::as_bool).unwrap_or(true),
+        new_findings: Severity::ALL.into_iter().filter_map(allowed).collect(),
+        coverage_on_changed_lines: text(Some(node), "coverage_on_changed_lines").and_then(|text| values::share(&text)),
+        failing_tests: number(Some(node), "failing_tests"),
+        duplicated_lines: None,
+        reports: texts(Some(node), "reports"),
     }
 }

@@ -3,7 +3,7 @@
 use super::values;
 use crate::shape::runner::PLAIN_VARIABLES;
 use crate::shape::{
-    Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXTS, Text, choice, mapping, object,
+    BOOL, Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXTS, Text, choice, mapping, object,
 };
 use crate::syntax::Node;
 
@@ -86,6 +86,23 @@ const RELEASE: Shape = object(
     ],
     &[],
 );
+const COUNT: Shape = Shape { what: "a number from 0 to 1000000", number: Some((0, 1_000_000)), ..NOTHING };
+const QUALITY: Shape = object(
+    &[
+        ("block", &BOOL),
+        (
+            "new_findings",
+            &object(
+                &[("info", &COUNT), ("minor", &COUNT), ("major", &COUNT), ("critical", &COUNT), ("blocker", &COUNT)],
+                &[],
+            ),
+        ),
+        ("coverage_on_changed_lines", &SHARE),
+        ("failing_tests", &COUNT),
+        ("reports", &TEXTS),
+    ],
+    &[],
+);
 
 /// `serin.yml`.
 pub(super) const CONFIG: Shape = Shape {
@@ -96,6 +113,7 @@ pub(super) const CONFIG: Shape = Shape {
             ("environments", &mapping(&ENVIRONMENT)),
             ("canary", &CANARY),
             ("release", &RELEASE),
+            ("quality", &QUALITY),
         ],
         rest: None,
         required: &["service"],

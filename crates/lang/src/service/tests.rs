@@ -1,3 +1,4 @@
+use serin_model::quality::{Gate, Severity};
 use serin_model::service::{LogFormat, Order, Platform, Step, Tolerance};
 
 use super::parse;
@@ -52,6 +53,33 @@ fn the_whole_file_is_read() {
 }
 
 #[test]
+fn quality_asks_only_what_it_says() {
+    let gate =
+        |text: &str| parse(&SourceFile::new("serin.yml", format!("service: {{name: x}}\n{text}"))).0.unwrap().quality;
+    assert_eq!(gate(""), None);
+    let nothing = Gate {
+        blocks: true,
+        new_findings: Vec::new(),
+        coverage_on_changed_lines: None,
+        failing_tests: None,
+        duplicated_lines: None,
+        reports: Vec::new(),
+    };
+    assert_eq!(gate("quality: {}"), Some(nothing.clone()));
+    let text = "quality:\n  block: false\n  new_findings: { critical: 0, minor: 5 }\n  coverage_on_changed_lines: 80%\n  \
+                failing_tests: 0\n  reports: [junit, codequality]\n";
+    let whole = Gate {
+        blocks: false,
+        new_findings: vec![(Severity::Minor, 5), (Severity::Critical, 0)],
+        coverage_on_changed_lines: Some(0.8),
+        failing_tests: Some(0),
+        reports: vec!["junit".to_owned(), "codequality".to_owned()],
+        ..nothing
+    };
+    assert_eq!(gate(text), Some(whole));
+}
+
+#[test]
 fn a_name_is_enough() {
     let config = parse(&SourceFile::new("serin.yml", "service: {name: x}")).0.unwrap();
     assert_eq!(config.canary.steps.len(), 3);
@@ -84,6 +112,9 @@ fn errors_name_the_place_and_what_is_right() {
         ),
         ("service: {name: x}\nenvironments: {p: {platform: dokcer}}", 2, 30, "does not know `dokcer`", "`docker`"),
         ("service: {name: Shop Front}", 1, 17, "small letters", "shop-front"),
+        ("service: {name: x}\nquality: {new_findings: {severe: 0}}", 2, 26, "unknown key `severe`", ""),
+        ("service: {name: x}\nquality: {failing_tests: -1}", 2, 26, "must be a number from 0", ""),
+        ("service: {name: x}\nquality: {coverage_on_changed_lines: most}", 2, 38, "is no share", "1%"),
         ("branches: {develop: d}", 1, 1, "needs the key `service`", ""),
         ("service: {name: x, health: {timeout: soon}}", 1, 38, "is no duration", "500ms"),
     ] {

@@ -11,6 +11,7 @@ use serin_model::CommitId;
 use serin_store::merge_request::{self as rows, MergeRequest};
 use serin_store::pipeline as pipelines;
 use serin_store::project::Project;
+use serin_wire::quality::{NewOverride, Quality};
 use serin_wire::rest;
 
 use super::view;
@@ -158,4 +159,26 @@ pub async fn run_pipeline(
     let newest = pipelines::pipeline_of_merge_request(&mut *app.store.read().await?, request.id).await?;
     let newest = newest.into_iter().next().ok_or_else(|| Error::conflict("the file wants no pipeline here"))?;
     Ok((StatusCode::CREATED, Json(view::pipeline(&app, &project, &newest))))
+}
+
+/// `GET /projects/:project/merge_requests/:iid/quality`
+pub async fn quality(
+    State(app): State<Arc<App>>,
+    Caller(_): Caller,
+    Path((name, iid)): Path<(String, i64)>,
+) -> Result<Json<Quality>> {
+    let (_, request) = find(&app, (&name, iid)).await?;
+    Ok(Json(crate::quality::shown_of(&app, &request).await?))
+}
+
+/// `POST /projects/:project/merge_requests/:iid/quality/override`
+pub async fn override_quality(
+    State(app): State<Arc<App>>,
+    Caller(account): Caller,
+    Path((name, iid)): Path<(String, i64)>,
+    Json(body): Json<NewOverride>,
+) -> Result<(StatusCode, Json<Quality>)> {
+    let (_, request) = find(&app, (&name, iid)).await?;
+    crate::quality::let_pass(&app, &request, (&account, &body.reason)).await?;
+    Ok((StatusCode::CREATED, Json(crate::quality::shown_of(&app, &request).await?)))
 }

@@ -14,6 +14,7 @@ use serin_store::pipeline as pipelines;
 use serin_store::project::{self as projects, Project};
 
 use super::job::{self, JobCard};
+use super::quality::{self, QualityView};
 use super::row::{self, PipelineRow, RequestRow};
 use super::{Fields, project};
 use crate::diff::{self, FileView};
@@ -65,6 +66,7 @@ struct Page {
     conflict_check: Mark,
     conflict_text: String,
     blockers: Vec<String>,
+    quality: Option<QualityView>,
     waits: bool,
     may_wait: bool,
     merged_sha: Option<String>,
@@ -169,10 +171,14 @@ pub(crate) async fn act(visit: &Visit, project: &Project, (iid, fields): (i64, &
     match fields.get("action").map(String::as_str) {
         Some("merge") => server::merge(&visit.app, &mut request, account).await?,
         Some("merge_when_ready") => server::merge_when_ready(&visit.app, &mut request, account).await?,
+        Some("override") => {
+            let reason = fields.get("reason").map(String::as_str).unwrap_or_default();
+            serin_server::quality::let_pass(&visit.app, &request, (account, reason)).await?;
+        }
         Some("pipeline") => {
             server::run_pipeline(&visit.app, &mut request, account).await?;
         }
-        _ => return Err(Error::invalid("a merge request can be merged, or given a new pipeline")),
+        _ => return Err(Error::invalid("a merge request can be merged, let pass its gate, or given a new pipeline")),
     }
     Ok(redirect(&visit.here))
 }
@@ -213,6 +219,7 @@ pub(crate) async fn show(visit: &Visit, project: &Project, iid: i64) -> Result<R
         description: request.description.clone(),
         pipelines: all.iter().map(|row| row::pipeline(t, project, row)).collect(),
         commits: commits(visit, project, &request).await?,
+        quality: quality::view(visit, &request).await?,
         r: shown,
         open,
         blockers: if open { blockers } else { Vec::new() },

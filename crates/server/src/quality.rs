@@ -1,0 +1,165 @@
+//! Reports of checks, tests and coverage: read as jobs end, compared with the merge base, held against the gate.
+//!
+//! A report is read before its job counts as finished, so a finished pipeline has all of its reports. How a merge request
+//! stands is kept with the moment at which its pipeline finished; a pipeline that runs again is judged again.
+
+mod collect;
+mod facts;
+mod record;
+
+use serin_model::quality::Gate;
+use serin_model::{CommitId, Status};
+use serin_quality::gate::{self, Condition, Language};
+use serin_store::account::Account;
+use serin_store::merge_request::MergeRequest;
+use serin_store::pipeline::{self as pipelines, Pipeline};
+use serin_store::quality as rows;
+use serin_wire::quality as wire;
+
+use crate::App;
+use crate::clock::now;
+use crate::error::{Error, Result};
+use crate::hub::Change;
+use crate::pipeline::create::SERVICE_FILE;
+use crate::pipeline::record::{decode, encode};
+
+pub use collect::keep;
+
+/// Bytes of an override's reason.
+const REASON_BYTES_MAX: usize = 1_000;
+
+/// How a merge request's newest pipeline stands; `None`: there is none, or it is not finished.
+///
+/// # Errors
+/// Where repository or database fail.
+pub async fn of_request(app: &App, request: &MergeRequest) -> Result<Option<wire::Judgement>> {
+    let mut db = app.store.read().await?;
+    let newest = pipelines::pipeline_of_merge_request(&mut db, request.id).await?.into_iter().next();
+    drop(db);
+    match newest {
+        Some(pipeline) => of_pipeline(app, &pipeline).await,
+        None => Ok(None),
+    }
+}
+
+/// How a merge request's pipeline stands; `None`: it is not finished, or belongs to no merge request.
+///
+/// # Errors
+/// Where repository or database fail.
+pub async fn of_pipeline(app: &App, pipeline: &Pipeline) -> Result<Option<wire::Judgement>> {
+    let finished = Status::parse(&pipeline.status).is_some_and(Status::is_final);
+    let Some(at) = pipeline.finished_at.filter(|_| finished && pipeline.target_commit.is_some()) else {
+        return Ok(None);
+    };
+    if let Some(known) = rows::quality_gate_get(&mut *app.store.read().await?, pipeline.id, at).await? {
+        return Ok(Some(decode(&known)?));
+    }
+    let judgement = judge(app, pipeline).await?;
+    let mut tx = app.store.begin().await?;
+    rows::quality_gate_set(&mut tx, pipeline.id, at, &encode(&judgement)?).await?;
+    tx.commit().await?;
+    Ok(Some(judgement))
+}
+
+async fn judge(app: &App, pipeline: &Pipeline) -> Result<wire::Judgement> {
+    let target = pipeline.target_commit.clone().unwrap_or_default();
+    let gate = gate_of(app, pipeline.project_id, &[&target, &pipeline.commit_id]).await?;
+    let gathered = facts::gather(app, pipeline).await?;
+    let conditions = gate::judge(gate.as_ref(), &gathered.facts);
+    let status = match (conditions.is_empty(), gate::passed(&conditions)) {
+        (true, _) => "unmeasured",
+        (false, true) => "passed",
+        (false, false) => "failed",
+    };
+    Ok(wire::Judgement {
+        status: status.to_owned(),
+        blocks: gate.is_some_and(|gate| gate.blocks),
+        conditions: conditions.iter().map(shown).collect(),
+        ..gathered.shown
+    })
+}
+
+fn shown(condition: &Condition) -> wire::Condition {
+    wire::Condition {
+        key: condition.subject.key(),
+        verdict: condition.verdict.as_str().to_owned(),
+        english: gate::sentence(condition, Language::English),
+        chinese: gate::sentence(condition, Language::Chinese),
+    }
+}
+
+/// The gate that the first of the commits asks for. The target comes first: no change may loosen its own gate.
+async fn gate_of(app: &App, project_id: i64, commits: &[&str]) -> Result<Option<Gate>> {
+    let repository = app.repository(project_id)?;
+    for commit in commits {
+        let commit = CommitId((*commit).to_owned());
+        let bytes_max = serin_model::limit::CONFIG_BYTES_MAX as u64;
+        let Some(bytes) = repository.git.read_file(&commit, SERVICE_FILE, bytes_max).await? else { continue };
+        let (config, _) = serin_lang::service::parse(&serin_lang::SourceFile::new(SERVICE_FILE, bytes));
+        if let Some(gate) = config.and_then(|config| config.quality) {
+            return Ok(Some(gate));
+        }
+    }
+    Ok(None)
+}
+
+/// Why the gate keeps a merge request from being merged; empty: it does not.
+///
+/// # Errors
+/// Where repository or database fail.
+pub async fn blockers(app: &App, request: &MergeRequest, pipeline: Option<&Pipeline>) -> Result<Vec<String>> {
+    let mut db = app.store.read().await?;
+    if rows::quality_override_get(&mut db, request.id, &request.head_commit).await?.is_some() {
+        return Ok(Vec::new());
+    }
+    drop(db);
+    let Some(pipeline) = pipeline else {
+        let gate = gate_of(app, request.project_id, &[&request.target_commit, &request.head_commit]).await?;
+        let asks = gate.is_some_and(|gate| gate.blocks);
+        let why = "the quality gate asks for reports, and no pipeline ran: run one";
+        return Ok(if asks { vec![why.to_owned()] } else { Vec::new() });
+    };
+    let judgement = of_pipeline(app, pipeline).await?.unwrap_or_default();
+    if !judgement.blocks {
+        return Ok(Vec::new());
+    }
+    let open = judgement.conditions.into_iter().filter(|condition| condition.verdict != "passed");
+    Ok(open.map(|condition| format!("quality gate: {}", condition.english)).collect())
+}
+
+/// Lets the present commit of a merge request pass, with the person's name and reason on record.
+///
+/// # Errors
+/// Where it is not open, or there is no reason.
+pub async fn let_pass(app: &App, request: &MergeRequest, (by, reason): (&Account, &str)) -> Result<()> {
+    let reason = serin_quality::text::line(reason, REASON_BYTES_MAX);
+    if reason.is_empty() {
+        return Err(Error::invalid("an override needs a reason").hint("say why this change may pass"));
+    }
+    if request.state != "opened" {
+        return Err(Error::conflict(format!("!{} is {}", request.iid, request.state)));
+    }
+    let mut tx = app.store.begin().await?;
+    rows::quality_override_add(&mut tx, (request.id, &request.head_commit), (by.id, &reason), now().0).await?;
+    tx.commit().await?;
+    let said = format!("{} let !{} pass its quality gate: {reason}", by.name, request.iid);
+    crate::project::tell(app, request.project_id, "warning", (&said, None)).await?;
+    app.hub.tell(Change::MergeRequest(request.id));
+    Ok(())
+}
+
+/// A merge request before its gate, with who let it pass.
+///
+/// # Errors
+/// Where repository or database fail.
+pub async fn shown_of(app: &App, request: &MergeRequest) -> Result<wire::Quality> {
+    let judgement = of_request(app, request).await?;
+    let mut db = app.store.read().await?;
+    let overridden = rows::quality_override_get(&mut db, request.id, &request.head_commit).await?;
+    let overridden = overridden.map(|row| wire::Override {
+        name: row.name,
+        reason: row.reason,
+        created_at: crate::api::view::time(row.created_at),
+    });
+    Ok(wire::Quality { judgement, overridden })
+}

@@ -1,0 +1,275 @@
+//! What is known of a merge request's change: its reports beside those of its merge base.
+
+use std::collections::BTreeMap;
+
+use serin_git::{Diff, DiffLimits, LineKind};
+use serin_model::plan::{self, Work};
+use serin_model::{CommitId, Status};
+use serin_quality::compare::{self, FindingChange, Renames, TestChange};
+use serin_quality::flaky::{Run, flakiness};
+use serin_quality::gate::{Facts, Presence, ReportState};
+use serin_quality::test_case::{Counts, TestId};
+use serin_quality::{ChangedLines, Coverage, Outcome, Ratio, TestCase, Traced, TreePath};
+use serin_store::pipeline::{self as pipelines, Job, Pipeline};
+use serin_store::quality::{self as rows, Report};
+use serin_wire::quality as wire;
+
+use super::collect::KINDS;
+use super::record::{Body, add_coverage};
+use crate::App;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::record::decode;
+
+/// Commits before the target that are asked for reports.
+const BASE_COMMITS_MAX: u32 = 100;
+/// Findings and tests that are shown by name.
+const SHOWN_MAX: usize = 100;
+/// Reports of tests in which flaky ones are looked for.
+const HISTORY_MAX: i64 = 60;
+/// What of a difference is looked at.
+const LIMITS: DiffLimits =
+    DiffLimits { files_max: 20_000, file_lines_max: 200_000, line_bytes_max: 16, patch_bytes_max: 128 << 20 };
+
+/// What is known, for the gate and for people.
+pub(super) struct Gathered {
+    pub(super) facts: Facts,
+    pub(super) shown: wire::Judgement,
+}
+
+/// The reports of one pipeline, by content.
+#[derive(Default)]
+struct Reports {
+    findings: Option<Vec<Traced>>,
+    tests: Option<Vec<TestCase>>,
+    coverage: Option<Coverage>,
+    notes: Vec<String>,
+}
+
+/// What a change touches.
+struct Touched {
+    lines: ChangedLines,
+    renames: Renames,
+    whole: bool,
+}
+
+/// Gathers what is known of a merge request's pipeline.
+pub(super) async fn gather(app: &App, pipeline: &Pipeline) -> Result<Gathered> {
+    let mut db = app.store.read().await?;
+    let head_rows = rows::quality_report_list(&mut db, pipeline.id).await?;
+    let jobs = pipelines::job_list(&mut db, pipeline.id).await?;
+    drop(db);
+    let states = states(&head_rows, &jobs)?;
+    let head = reports(head_rows)?;
+    let (base_pipeline, base) = base(app, pipeline).await?;
+    let touched = touched(app, pipeline).await?;
+    let mut gathered = Gathered {
+        facts: Facts { reports: states, ..Facts::default() },
+        shown: wire::Judgement { base_pipeline, notes: head.notes.clone(), ..wire::Judgement::default() },
+    };
+    gathered.findings(&head, &base, &touched);
+    if let Some(tests) = &head.tests {
+        let flaky = flaky(app, pipeline, tests).await?;
+        gathered.tests(tests, base.tests.as_deref(), &flaky);
+    }
+    gathered.coverage(&head, &base, &touched);
+    Ok(gathered)
+}
+
+/// The reports that ran jobs name, and how they stand.
+fn states(found: &[Report], jobs: &[Job]) -> Result<Vec<ReportState>> {
+    let mut states: BTreeMap<String, Presence> = BTreeMap::new();
+    for job in jobs {
+        let has_run = matches!(Status::parse(&job.status), Some(Status::Success | Status::Failed));
+        let plan: plan::Job = decode(&job.plan)?;
+        let Work::Script(script) = plan.work else { continue };
+        let named = script.artifacts.map(|artifacts| artifacts.reports).unwrap_or_default();
+        for (kind, _) in named.into_iter().filter(|(kind, _)| has_run && KINDS.contains(&kind.as_str())) {
+            let of_job = found.iter().find(|report| report.job_id == job.id && report.kind == kind);
+            let state = if of_job.is_some() { Presence::Read } else { Presence::Absent };
+            let known = states.entry(kind).or_insert(Presence::Read);
+            if state != Presence::Read {
+                *known = state;
+            }
+        }
+    }
+    for report in found {
+        let known = states.entry(report.kind.clone()).or_insert(Presence::Read);
+        if let Some(problem) = &report.problem {
+            *known = Presence::Broken(format!("{}: {problem}", report.path));
+        }
+    }
+    Ok(states.into_iter().map(|(kind, state)| ReportState { kind, state }).collect())
+}
+
+fn reports(rows: Vec<Report>) -> Result<Reports> {
+    let damaged = || Error::new(Kind::Internal, "stored report is damaged");
+    let mut all = Reports::default();
+    for row in rows {
+        let notes: Vec<String> = serde_json::from_str(&row.notes)?;
+        all.notes.extend(notes.into_iter().map(|note| format!("{} {}: {note}", row.kind, row.path)));
+        match decode(&row.body)? {
+            Body::Nothing => {}
+            Body::Findings(found) => {
+                let list = all.findings.get_or_insert_default();
+                for record in found {
+                    list.push(record.traced().ok_or_else(damaged)?);
+                }
+            }
+            Body::Tests(found) => all.tests.get_or_insert_default().extend(found.into_iter().map(Into::into)),
+            Body::Coverage(files) => {
+                add_coverage(&files, all.coverage.get_or_insert_default()).ok_or_else(damaged)?;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The reports of the target's commit, or of the nearest commit before it that has some.
+async fn base(app: &App, pipeline: &Pipeline) -> Result<(Option<i64>, Reports)> {
+    let Some(target) = &pipeline.target_commit else { return Ok((None, Reports::default())) };
+    let repository = app.repository(pipeline.project_id)?;
+    let commits = repository.git.log(None, &CommitId(target.clone()), BASE_COMMITS_MAX).await?;
+    for commit in commits {
+        let mut db = app.store.read().await?;
+        if let Some(found) = rows::quality_report_pipeline(&mut db, pipeline.project_id, &commit.id.0).await? {
+            let list = rows::quality_report_list(&mut db, found).await?;
+            return Ok((Some(found), reports(list)?));
+        }
+    }
+    Ok((None, Reports::default()))
+}
+
+/// The lines that the merged result has and the target has not.
+async fn touched(app: &App, pipeline: &Pipeline) -> Result<Touched> {
+    let target = CommitId(pipeline.target_commit.clone().unwrap_or_default());
+    let repository = app.repository(pipeline.project_id)?;
+    let diff = repository.git.diff(&target, &CommitId(pipeline.commit_id.clone()), LIMITS).await?;
+    let whole = !diff.more_files && !diff.files.iter().any(|file| file.too_large);
+    let (mut lines, mut renames) = (ChangedLines::new(), Renames::new());
+    let Diff { files, .. } = diff;
+    for file in files {
+        let Some(path) = TreePath::parse(&file.new_path) else { continue };
+        if let Some(old) = TreePath::parse(&file.old_path).filter(|old| *old != path) {
+            renames.insert(path.clone(), old);
+        }
+        let all = file.hunks.iter().flat_map(|hunk| &hunk.lines);
+        let added = all.filter(|line| line.kind == LineKind::Added);
+        let numbers = added.filter_map(|line| line.new).filter_map(|line| u32::try_from(line).ok());
+        lines.insert(path, ranges(numbers));
+    }
+    Ok(Touched { lines, renames, whole })
+}
+
+fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<std::ops::RangeInclusive<u32>> {
+    let mut ranges: Vec<std::ops::RangeInclusive<u32>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(last) if last.end() + 1 == number => *last = *last.start()..=number,
+            _ => ranges.push(number..=number),
+        }
+    }
+    ranges
+}
+
+/// Flaky tests with their rate, found in the newest reports of the project.
+async fn flaky(app: &App, pipeline: &Pipeline, tests: &[TestCase]) -> Result<BTreeMap<(String, String), f64>> {
+    let suspects: BTreeMap<TestId<'_>, ()> =
+        tests.iter().filter(|test| test.outcome == Outcome::Failed || test.flaky).map(|test| (test.id(), ())).collect();
+    if suspects.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let history = rows::quality_report_history(&mut *app.store.read().await?, pipeline.project_id, HISTORY_MAX).await?;
+    let mut runs: BTreeMap<(String, String), Vec<Run>> = BTreeMap::new();
+    for row in history {
+        let Body::Tests(found) = decode(&row.body)? else { continue };
+        for test in found.into_iter().map(TestCase::from).filter(|test| test.outcome != Outcome::Skipped) {
+            if suspects.contains_key(&test.id()) {
+                let run = Run { tree: row.tree_id.clone(), failed: test.outcome == Outcome::Failed, flaky: test.flaky };
+                runs.entry((test.class.to_string(), test.name.to_string())).or_default().push(run);
+            }
+        }
+    }
+    Ok(runs.into_iter().filter_map(|(id, runs)| Some((id, flakiness(&runs).rate()?))).collect())
+}
+
+impl Gathered {
+    fn findings(&mut self, head: &Reports, base: &Reports, touched: &Touched) {
+        let Some(found) = &head.findings else { return };
+        let FindingChange { mut new, remaining, fixed } = match &base.findings {
+            Some(before) => compare::findings(before, found, &touched.renames),
+            None => compare::findings_without_base(found, &touched.lines),
+        };
+        if base.findings.is_none() {
+            let note = "the merge base has no report of findings: those on changed lines count as new";
+            self.shown.notes.push(note.to_owned());
+        }
+        new.sort_by_key(|index| std::cmp::Reverse(found[*index].finding.severity));
+        let shown: Vec<wire::Finding> = new.iter().take(SHOWN_MAX).map(|index| finding(&found[*index])).collect();
+        self.facts.new_findings = Some(new.iter().map(|index| found[*index].finding.severity).collect());
+        self.facts.worst_findings = shown.iter().map(named).collect();
+        let others = found.len() - new.len();
+        let remaining = if base.findings.is_some() { remaining.len() } else { others };
+        self.shown.findings = Some(wire::Findings { new: new.len(), fixed: fixed.len(), remaining, shown });
+    }
+
+    fn tests(&mut self, tests: &[TestCase], base: Option<&[TestCase]>, flaky: &BTreeMap<(String, String), f64>) {
+        let TestChange { newly_failing, still_failing, newly_passing, slower, removed, .. } =
+            compare::tests(base.unwrap_or_default(), tests);
+        let counts = Counts::of(tests);
+        let rate = |test: &TestCase| flaky.get(&(test.class.to_string(), test.name.to_string())).copied();
+        let shown = |test: &TestCase| wire::Test {
+            name: test_name(test),
+            message: test.detail.as_ref().map(|detail| detail.message.clone()).unwrap_or_default(),
+            flaky_rate: rate(test),
+        };
+        let failing = newly_failing.iter().chain(&still_failing).take(SHOWN_MAX);
+        self.facts.failing_tests = Some(counts.failed.into());
+        self.facts.first_failing = failing.map(|index| test_name(&tests[*index])).collect();
+        self.shown.tests = Some(wire::Tests {
+            passed: counts.passed,
+            failed: counts.failed,
+            skipped: counts.skipped,
+            newly_passing: newly_passing.len(),
+            still_failing: still_failing.len(),
+            slower: slower.len(),
+            removed: removed.len(),
+            newly_failing: newly_failing.iter().take(SHOWN_MAX).map(|index| shown(&tests[*index])).collect(),
+            flaky: tests.iter().filter(|test| rate(test).is_some()).take(SHOWN_MAX).map(shown).collect(),
+        });
+    }
+
+    fn coverage(&mut self, head: &Reports, base: &Reports, touched: &Touched) {
+        let Some(coverage) = &head.coverage else { return };
+        let pair = |ratio: Ratio| (ratio.covered, ratio.total);
+        let changed = touched.whole.then(|| coverage.changed(&touched.lines));
+        self.facts.changed_coverage = changed;
+        self.shown.coverage = Some(wire::Coverage {
+            changed: changed.map(pair),
+            whole: pair(coverage.ratio()),
+            before: base.coverage.as_ref().map(|before| pair(before.ratio())),
+        });
+    }
+}
+
+fn test_name(test: &TestCase) -> String {
+    if test.class.is_empty() { test.name.to_string() } else { format!("{} {}", test.class, test.name) }
+}
+
+fn finding(traced: &Traced) -> wire::Finding {
+    let finding = &traced.finding;
+    wire::Finding {
+        severity: finding.severity.as_str().to_owned(),
+        tool: finding.tool.clone(),
+        rule: finding.rule.clone(),
+        message: finding.message.clone(),
+        path: finding.location.as_ref().map(|at| at.path.to_string()),
+        line: finding.location.as_ref().map_or(0, |at| at.line),
+    }
+}
+
+fn named(finding: &wire::Finding) -> String {
+    match &finding.path {
+        Some(path) => format!("{path}:{} {}", finding.line, finding.rule),
+        None => finding.rule.clone(),
+    }
+}

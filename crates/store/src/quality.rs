@@ -1,0 +1,171 @@
+//! Reports of code checks, tests and coverage, and how merge requests stand before their gates.
+
+use sqlx::FromRow;
+
+use crate::{Connection, Result};
+
+/// One report file of a job's attempt.
+#[derive(Clone, Debug, FromRow)]
+pub struct Report {
+    /// Its number.
+    pub id: i64,
+    /// Its project.
+    pub project_id: i64,
+    /// The pipeline of its job.
+    pub pipeline_id: i64,
+    /// Its job.
+    pub job_id: i64,
+    /// The attempt that wrote it.
+    pub attempt: i64,
+    /// The job's name.
+    pub job_name: String,
+    /// Its kind, as in `artifacts:reports`.
+    pub kind: String,
+    /// The file's path in the project.
+    pub path: String,
+    /// The commit that was built.
+    pub commit_id: String,
+    /// That commit's tree.
+    pub tree_id: String,
+    /// What it is written in; empty where that is not known.
+    pub format: String,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+    /// What people should know of it, a JSON list.
+    pub notes: String,
+    /// What it holds, JSON with a version.
+    pub body: String,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// Who lets a merge request pass although its gate does not.
+#[derive(Clone, Debug, FromRow)]
+pub struct Override {
+    /// The person.
+    pub account_id: i64,
+    /// The person's name.
+    pub name: String,
+    /// The person's reason.
+    pub reason: String,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// Keeps a report; one of the same job, attempt, kind and path is replaced.
+pub async fn quality_report_set(db: &mut Connection, report: &Report) -> Result<()> {
+    sqlx::query(
+        "insert or replace into quality_report (project_id, pipeline_id, job_id, attempt, job_name, kind, path,
+            commit_id, tree_id, format, problem, notes, body, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(report.project_id)
+    .bind(report.pipeline_id)
+    .bind(report.job_id)
+    .bind(report.attempt)
+    .bind(&report.job_name)
+    .bind(&report.kind)
+    .bind(&report.path)
+    .bind(&report.commit_id)
+    .bind(&report.tree_id)
+    .bind(&report.format)
+    .bind(&report.problem)
+    .bind(&report.notes)
+    .bind(&report.body)
+    .bind(report.created_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The reports of a pipeline's jobs, of each job's newest attempt alone.
+pub async fn quality_report_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Report>> {
+    sqlx::query_as(
+        "select quality_report.* from quality_report join job on job.id = quality_report.job_id
+         where quality_report.pipeline_id = $1 and quality_report.attempt = job.attempt order by quality_report.id",
+    )
+    .bind(pipeline_id)
+    .fetch_all(db)
+    .await
+}
+
+/// The newest pipeline that built a commit and left readable reports.
+pub async fn quality_report_pipeline(db: &mut Connection, project_id: i64, commit: &str) -> Result<Option<i64>> {
+    sqlx::query_scalar(
+        "select max(pipeline_id) from quality_report where project_id = $1 and commit_id = $2 and problem is null",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .fetch_one(db)
+    .await
+}
+
+/// The project's newest readable reports of tests.
+pub async fn quality_report_history(db: &mut Connection, project_id: i64, most: i64) -> Result<Vec<Report>> {
+    sqlx::query_as(
+        "select * from quality_report where project_id = $1 and kind = 'junit' and problem is null
+         order by id desc limit $2",
+    )
+    .bind(project_id)
+    .bind(most)
+    .fetch_all(db)
+    .await
+}
+
+/// How a pipeline that finished at that time stands before the gate.
+pub async fn quality_gate_get(db: &mut Connection, pipeline_id: i64, finished_at: i64) -> Result<Option<String>> {
+    sqlx::query_scalar("select judgement from quality_gate where pipeline_id = $1 and finished_at = $2")
+        .bind(pipeline_id)
+        .bind(finished_at)
+        .fetch_optional(db)
+        .await
+}
+
+/// Keeps how a pipeline stands before the gate.
+pub async fn quality_gate_set(db: &mut Connection, pipeline_id: i64, finished_at: i64, judgement: &str) -> Result<()> {
+    sqlx::query("insert or replace into quality_gate (pipeline_id, finished_at, judgement) values ($1, $2, $3)")
+        .bind(pipeline_id)
+        .bind(finished_at)
+        .bind(judgement)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Records who lets a merge request's commit pass, and why.
+pub async fn quality_override_add(
+    db: &mut Connection,
+    (merge_request_id, head_commit): (i64, &str),
+    (account_id, reason): (i64, &str),
+    at: i64,
+) -> Result<()> {
+    sqlx::query(
+        "insert into quality_override (merge_request_id, head_commit, account_id, reason, created_at)
+         values ($1, $2, $3, $4, $5)",
+    )
+    .bind(merge_request_id)
+    .bind(head_commit)
+    .bind(account_id)
+    .bind(reason)
+    .bind(at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Who last let a merge request's commit pass.
+pub async fn quality_override_get(
+    db: &mut Connection,
+    merge_request_id: i64,
+    head_commit: &str,
+) -> Result<Option<Override>> {
+    sqlx::query_as(
+        "select account_id, account.name as name, reason, quality_override.created_at as created_at
+         from quality_override join account on account.id = account_id
+         where merge_request_id = $1 and head_commit = $2 order by quality_override.id desc limit 1",
+    )
+    .bind(merge_request_id)
+    .bind(head_commit)
+    .fetch_optional(db)
+    .await
+}
