@@ -71,6 +71,12 @@ pub enum Command {
         Exit codes: 0 nothing failed that counts, 1 a job failed or the file has errors, 2 a wrong call,\n\
         130 ended by Ctrl-C, 143 by SIGTERM.")]
     Run(Run),
+    /// Reads reports of checks, tests and coverage, compares them, and holds them against the gate of `serin.yml`.
+    #[command(
+        after_help = "Examples:\n  serin quality junit.xml clippy.sarif lcov.info\n  serin quality --against main --base base.sarif --format json now.sarif\n\n\
+        Exit code 1: a condition does not hold, or a report cannot be read."
+    )]
+    Quality(Quality),
     /// The canary judge alone: samples as JSON lines in, verdicts out.
     #[command(after_help = "Examples:\n  serin judge < samples.jsonl\n  serin judge --explain < samples.jsonl")]
     Judge(Judge),
@@ -325,6 +331,41 @@ pub struct Run {
     pub format: Format,
     #[command(flatten)]
     pub event: EventFlags,
+}
+
+/// `serin quality`.
+#[derive(Debug, Args)]
+pub struct Quality {
+    /// The reports; each one's format is told by its content.
+    #[arg(required = true, value_name = "REPORT")]
+    pub reports: Vec<PathBuf>,
+    /// A report of the state that is compared with.
+    #[arg(long, value_name = "REPORT")]
+    pub base: Vec<PathBuf>,
+    /// The branch or commit that is compared with, at its merge base with HEAD.
+    #[arg(long, value_name = "COMMIT")]
+    pub against: Option<String>,
+    /// The project's folder.
+    #[arg(long, short = 'C', default_value = ".")]
+    pub folder: PathBuf,
+    /// How the outcome is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: QualityFormat,
+    /// The language of the sentences.
+    #[arg(long, value_enum, default_value_t)]
+    pub language: Language,
+}
+
+/// How `serin quality` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum QualityFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// As JSON.
+    Json,
+    /// The findings as SARIF 2.1.0, new and remaining told apart.
+    Sarif,
 }
 
 /// `serin judge`.

@@ -5,6 +5,7 @@ mod explain;
 mod graph;
 mod lint;
 mod list;
+mod quality;
 mod remote;
 mod run;
 mod serve;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => runtime()?.block_on(run::run(run)),
+        Command::Quality(quality) => quality::run(&quality),
         Command::Judge(judge) => judge_stream(judge.explain, judge.language),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "serin", &mut io::stdout());

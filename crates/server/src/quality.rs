@@ -119,12 +119,26 @@ pub async fn blockers(app: &App, request: &MergeRequest, pipeline: Option<&Pipel
         let why = "the quality gate asks for reports, and no pipeline ran: run one";
         return Ok(if asks { vec![why.to_owned()] } else { Vec::new() });
     };
-    let judgement = of_pipeline(app, pipeline).await?.unwrap_or_default();
+    let judgement = match of_pipeline(app, pipeline).await {
+        Ok(judgement) => judgement.unwrap_or_default(),
+        Err(error) => return Ok(blockers_of_failure(app, pipeline, &error).await),
+    };
     if !judgement.blocks {
         return Ok(Vec::new());
     }
     let open = judgement.conditions.into_iter().filter(|condition| condition.verdict != "passed");
     Ok(open.map(|condition| format!("quality gate: {}", condition.english)).collect())
+}
+
+/// What cannot be judged is not passed where the gate blocks, and nobody's concern where it does not.
+async fn blockers_of_failure(app: &App, pipeline: &Pipeline, error: &Error) -> Vec<String> {
+    tracing::error!(pipeline = pipeline.id, %error, "quality gate cannot be judged");
+    let target = pipeline.target_commit.clone().unwrap_or_default();
+    let gate = gate_of(app, pipeline.project_id, &[&target, &pipeline.commit_id]).await;
+    match gate {
+        Ok(gate) if !gate.as_ref().is_some_and(|gate| gate.blocks) => Vec::new(),
+        _ => vec![format!("quality gate: pipeline #{} cannot be judged; the server's log says more", pipeline.id)],
+    }
 }
 
 /// Lets the present commit of a merge request pass, with the person's name and reason on record.
@@ -153,7 +167,10 @@ pub async fn let_pass(app: &App, request: &MergeRequest, (by, reason): (&Account
 /// # Errors
 /// Where repository or database fail.
 pub async fn shown_of(app: &App, request: &MergeRequest) -> Result<wire::Quality> {
-    let judgement = of_request(app, request).await?;
+    let judgement = of_request(app, request).await.unwrap_or_else(|error| {
+        tracing::error!(merge_request = request.id, %error, "quality gate cannot be judged");
+        None
+    });
     let mut db = app.store.read().await?;
     let overridden = rows::quality_override_get(&mut db, request.id, &request.head_commit).await?;
     let overridden = overridden.map(|row| wire::Override {

@@ -78,6 +78,20 @@ pub async fn quality_report_set(db: &mut Connection, report: &Report) -> Result<
     Ok(())
 }
 
+/// Forgets a project's reports of all but its newest pipelines.
+pub async fn quality_report_prune(db: &mut Connection, project_id: i64, pipelines: i64) -> Result<()> {
+    sqlx::query(
+        "delete from quality_report where project_id = $1 and pipeline_id <
+            (select distinct pipeline_id from quality_report where project_id = $1
+             order by pipeline_id desc limit 1 offset $2)",
+    )
+    .bind(project_id)
+    .bind(pipelines - 1)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// The reports of a pipeline's jobs, of each job's newest attempt alone.
 pub async fn quality_report_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Report>> {
     sqlx::query_as(

@@ -44,6 +44,8 @@ const SOURCE_BYTES_MAX: u64 = 2 << 20;
 const FINDINGS_KEPT_MAX: usize = 50_000;
 /// Tests of a report that are kept.
 const TESTS_KEPT_MAX: usize = 200_000;
+/// Pipelines of a project whose reports are kept.
+const PIPELINES_KEPT: i64 = 500;
 
 /// One file of a report, as it was read or could not be.
 struct File {
@@ -153,6 +155,7 @@ async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, fi
     };
     let mut tx = app.store.begin().await?;
     rows::quality_report_set(&mut tx, &row).await?;
+    rows::quality_report_prune(&mut tx, job.project_id, PIPELINES_KEPT).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -10,4 +10,5 @@ mod downstream;
 mod hostile;
 mod merge_requests;
 mod pipelines;
+mod quality;
 mod traces;

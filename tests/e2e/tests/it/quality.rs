@@ -1,0 +1,164 @@
+//! The quality gate: reports of jobs are compared with the merge base, and what does not pass is not merged.
+
+use anyhow::{Context, Result};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use serin_e2e::{Server, WorkTree};
+
+const API: &str = "/projects/shop";
+/// A check in a few lines of shell: every line with `bad` is a finding, every line with `fails` a failing test, and
+/// lines with `ran` ran. The branch `silent` writes no report, `torn` half a one.
+const CHECK: &str = r#"#!/bin/bash
+set -u
+[ "${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}" = silent ] && exit 0
+found=""; tests=""; lines=""
+while IFS=: read -r path number text; do
+  case "$text" in
+    *bad*) found="$found{\"check_name\":\"bad\",\"severity\":\"major\",\"description\":\"a bad line\",\"location\":{\"path\":\"$path\",\"lines\":{\"begin\":$number}}}," ;;
+  esac
+  case "$text" in
+    *fails*) tests="$tests<testcase classname='$path' name='t$number'><failure message='it fails'/></testcase>" ;;
+    *passes*) tests="$tests<testcase classname='$path' name='t$number'/>" ;;
+  esac
+  case "$text" in
+    *idle*) lines="$lines<line number='$number' hits='0'/>" ;;
+    *) lines="$lines<line number='$number' hits='1'/>" ;;
+  esac
+done < <(grep -nH '' *.txt)
+echo "[${found%,}]" > quality.json
+echo "<testsuites><testsuite name='s'>$tests</testsuite></testsuites>" > junit.xml
+echo "<coverage line-rate='1'><packages><package><classes><class filename='a.txt'><lines>$lines</lines></class></classes></package></packages></coverage>" > cobertura.xml
+[ "${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}" = torn ] && echo '<testsuites><testsuite>' > junit.xml
+exit 0
+"#;
+const PIPELINE: &str = "check:\n  script: bash check.sh\n  artifacts:\n    reports:\n      codequality: quality.json\n      \
+                        junit: junit.xml\n      coverage_report: { coverage_format: cobertura, path: cobertura.xml }\n";
+const SERVICE: &str = "service: { name: shop }\nquality:\n  new_findings: { major: 0 }\n  failing_tests: 0\n  \
+                       coverage_on_changed_lines: 50%\n  reports: [junit]\n";
+const BASE: &str = "first line\nbad one\npasses here\nbad two\nbad three\nlast line\n";
+
+async fn begun() -> Result<(Server, WorkTree)> {
+    let server = Server::start().await?;
+    let tree = server.project("shop").await?;
+    tree.write("check.sh", CHECK)?;
+    tree.write("serin.yml", SERVICE)?;
+    tree.write("a.txt", BASE)?;
+    let commit = tree.push_pipeline(PIPELINE).await?;
+    let pipeline = server.finished("shop", &commit).await?;
+    anyhow::ensure!(pipeline["status"] == "success", "{pipeline}");
+    Ok((server, tree))
+}
+
+/// Pushes `a.txt` on a branch; the merge request when its pipeline has ended.
+async fn propose(server: &Server, tree: &WorkTree, branch: &str, text: &str) -> Result<Value> {
+    tree.git(&["checkout", "--quiet", "-B", branch]).await?;
+    tree.write("a.txt", text)?;
+    let head = tree.commit("Change").await?;
+    let options = ["-o", "merge_request.create", "-o", "merge_request.target=main"];
+    tree.git(&[&["push", "--quiet"], options.as_slice(), &["origin", branch]].concat()).await?;
+    let of_branch = |request: &Value| request["source_branch"] == branch;
+    let list = server
+        .wait(&format!("{API}/merge_requests"), |all| all.as_array().is_some_and(|all| all.iter().any(of_branch)))
+        .await?;
+    let request = list.as_array().and_then(|all| all.iter().find(|request| of_branch(request))).context("request")?;
+    let ended = |request: &Value| {
+        request["sha"] == head.as_str()
+            && request["merge_status"] == "can_be_merged"
+            && request["head_pipeline"]["status"] == "success"
+            && !request["blockers"].to_string().contains("older commit")
+    };
+    server.wait(&format!("{API}/merge_requests/{}", request["iid"]), ended).await
+}
+
+async fn quality(server: &Server, request: &Value) -> Result<Value> {
+    server.get(&format!("{API}/merge_requests/{}/quality", request["iid"])).await
+}
+
+async fn merge(server: &Server, request: &Value) -> Result<(StatusCode, String)> {
+    server.ask(Method::PUT, &format!("/api/v4{API}/merge_requests/{}/merge", request["iid"]), Some(json!({}))).await
+}
+
+fn verdicts(quality: &Value) -> Vec<String> {
+    let conditions = quality["judgement"]["conditions"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    conditions.iter().map(|one| format!("{} {}", text(&one["key"]), text(&one["verdict"]))).collect()
+}
+
+#[tokio::test]
+async fn a_change_is_refused_with_a_sentence_then_mended_and_merged() -> Result<()> {
+    let (server, tree) = begun().await?;
+    // Code moves down, two findings are fixed, one is added, and its test fails.
+    let worse =
+        "first line\nnew above\npasses here\nbad four idle\nfails here idle\nanother idle\nlast line\nbad one\n";
+    let request = propose(&server, &tree, "change", worse).await?;
+    let shown = quality(&server, &request).await?;
+    let found = &shown["judgement"]["findings"];
+    assert_eq!((&found["new"], &found["fixed"], &found["remaining"]), (&json!(1), &json!(2), &json!(1)), "{shown}");
+    assert_eq!(
+        verdicts(&shown),
+        [
+            "report.junit passed",
+            "new_findings.major failed",
+            "failing_tests failed",
+            "coverage_on_changed_lines failed",
+        ]
+    );
+    let said = shown["judgement"]["conditions"].to_string();
+    assert!(said.contains("1 new finding of severity major or worse, 0 allowed: fix 1 (a.txt:4 bad)"), "{said}");
+    assert!(said.contains("1 test fails, 0 allowed: mend 1 (a.txt t5)"), "{said}");
+    let (status, why) = merge(&server, &request).await?;
+    assert_eq!(status, StatusCode::CONFLICT, "{why}");
+    assert!(why.contains("quality gate: 1 new finding of severity major or worse"), "{why}");
+    let address = format!("/shop/-/merge_requests/{}", request["iid"]);
+    let (_, page) = server.ask(Method::GET, &address, None).await?;
+    assert!(page.contains("0 allowed: fix 1 (a.txt:4 bad)") && page.contains("not passed"), "{page}");
+
+    let better = worse.replace("bad four idle", "good four").replace("fails here idle", "passes here");
+    let request = propose(&server, &tree, "change", &better).await?;
+    let shown = quality(&server, &request).await?;
+    assert_eq!(shown["judgement"]["status"], "passed", "{shown}");
+    assert_eq!(request["blockers"], json!([]));
+    let (status, merged) = merge(&server, &request).await?;
+    assert_eq!(status, StatusCode::OK, "{merged}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_or_torn_report_is_no_pass_and_a_person_may_let_it_pass() -> Result<()> {
+    let (server, tree) = begun().await?;
+    let request = propose(&server, &tree, "torn", &BASE.replace("last", "final")).await?;
+    let shown = quality(&server, &request).await?;
+    assert_eq!(shown["judgement"]["status"], "failed", "{shown}");
+    assert!(shown.to_string().contains("the report `junit` cannot be read (junit.xml: JUnit, line 2"), "{shown}");
+
+    tree.git(&["checkout", "--quiet", "main"]).await?;
+    // A change may not loosen its own gate.
+    tree.write("serin.yml", "service: { name: shop }\nquality: { block: false }\n")?;
+    let request = propose(&server, &tree, "silent", &BASE.replace("last", "final")).await?;
+    let shown = quality(&server, &request).await?;
+    assert_eq!(
+        verdicts(&shown),
+        [
+            "report.codequality missing",
+            "report.coverage_report missing",
+            "report.junit missing",
+            "new_findings.major missing",
+            "failing_tests missing",
+            "coverage_on_changed_lines missing",
+        ]
+    );
+    assert_eq!(merge(&server, &request).await?.0, StatusCode::CONFLICT);
+
+    let path = format!("/api/v4{API}/merge_requests/{}/quality/override", request["iid"]);
+    let (status, _) = server.ask(Method::POST, &path, Some(json!({ "reason": " " }))).await?;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let reason = "the checker's machine is down; checked by hand";
+    let (status, shown) = server.ask(Method::POST, &path, Some(json!({ "reason": reason }))).await?;
+    assert_eq!(status, StatusCode::CREATED, "{shown}");
+    assert!(shown.contains(reason), "{shown}");
+    let notices = server.get(&format!("{API}/notices")).await?.to_string();
+    assert!(notices.contains("pass its quality gate: the checker's machine is down"), "{notices}");
+    let (status, merged) = merge(&server, &request).await?;
+    assert_eq!(status, StatusCode::OK, "{merged}");
+    Ok(())
+}
