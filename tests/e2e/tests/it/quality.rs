@@ -31,8 +31,18 @@ echo "<coverage line-rate='1'><packages><package><classes><class filename='a.txt
 [ "${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}" = torn ] && echo '<testsuites><testsuite>' > junit.xml
 exit 0
 "#;
-const PIPELINE: &str = "check:\n  script: bash check.sh\n  artifacts:\n    reports:\n      codequality: quality.json\n      \
-                        junit: junit.xml\n      coverage_report: { coverage_format: cobertura, path: cobertura.xml }\n";
+const PIPELINE: &str = "\
+check:
+  rules:
+    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"
+    - if: $CI_COMMIT_BRANCH == \"main\"
+  script: bash check.sh
+  artifacts:
+    reports:
+      codequality: quality.json
+      junit: junit.xml
+      coverage_report: { coverage_format: cobertura, path: cobertura.xml }
+";
 const SERVICE: &str = "service: { name: shop }\nquality:\n  new_findings: { major: 0 }\n  failing_tests: 0\n  \
                        coverage_on_changed_lines: 50%\n  reports: [junit]\n";
 const BASE: &str = "first line\nbad one\npasses here\nbad two\nbad three\nlast line\n";
@@ -65,7 +75,7 @@ async fn propose(server: &Server, tree: &WorkTree, branch: &str, text: &str) -> 
         request["sha"] == head.as_str()
             && request["merge_status"] == "can_be_merged"
             && request["head_pipeline"]["status"] == "success"
-            && !request["blockers"].to_string().contains("older commit")
+            && !request["blockers"].to_string().contains("pipeline #")
     };
     server.wait(&format!("{API}/merge_requests/{}", request["iid"]), ended).await
 }
