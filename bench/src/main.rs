@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
 mod http;
+mod local;
 mod push;
 mod server;
 mod statistics;
@@ -18,9 +19,12 @@ const HELP: &str = "\
 measurements of Serin
 
 usage: serin-bench push [--pushes N] [--serin PROGRAM]
+       serin-bench run [--gitlab-ci-local SCRIPT] [--serin PROGRAM]
 
   push   from a push to the first process of its first job, and the server's memory
+  run    `serin run` against gitlab-ci-local and against a loop of bash
 
+  --gitlab-ci-local SCRIPT  its entry, for `node`; without it, it is not measured
   --pushes N        how many pushes (default 50)
   --serin PROGRAM   the binary to measure (default: `serin` beside this program)
 ";
@@ -42,10 +46,12 @@ fn run() -> Result<bool> {
     let command = arguments.next();
     let mut pushes = PUSHES;
     let mut serin = None;
+    let mut gitlab_ci_local = None;
     while let Some(flag) = arguments.next() {
         let value = arguments.next().with_context(|| format!("`{flag}` needs a value"))?;
         match flag.as_str() {
             "--pushes" => pushes = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--gitlab-ci-local" => gitlab_ci_local = Some(PathBuf::from(value)),
             "--serin" => serin = Some(PathBuf::from(value)),
             _ => bail!("unknown flag `{flag}`\n\n{HELP}"),
         }
@@ -55,6 +61,7 @@ fn run() -> Result<bool> {
             ensure!(pushes > 0, "`--pushes` must be at least 1");
             push::measure(&serin.map_or_else(beside, Ok)?, pushes)
         }
+        Some("run") => local::measure(&serin.map_or_else(beside, Ok)?, gitlab_ci_local.as_deref()),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(true)

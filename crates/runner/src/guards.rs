@@ -54,6 +54,18 @@ impl Guards {
         }
     }
 
+    /// Ends the guards that wait, and returns when they are gone.
+    pub async fn end(&self) {
+        let idle = self.idle.as_ref().map(|idle| {
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *idle)
+        });
+        for guard in idle.into_iter().flatten() {
+            // Whatever it says now is of no job.
+            let _ = guard.ended(Ending::Exited(0)).await;
+        }
+    }
+
     /// Takes a free guard back; where it is not kept, it ends.
     pub(crate) fn give_back(&self, guard: Guard) {
         if let Some(idle) = &self.idle {

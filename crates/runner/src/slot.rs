@@ -8,10 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, FileTimes, Metadata, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, Mode, fstatat};
 
 use crate::snapshot::{Entry, Kind, Snapshot};
 
@@ -99,6 +103,40 @@ impl Slot {
     }
 }
 
+impl From<&FileStat> for Seen {
+    fn from(stat: &FileStat) -> Self {
+        Self {
+            place: (stat.st_dev, stat.st_ino),
+            mode: stat.st_mode,
+            size: stat.st_size.cast_unsigned(),
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            changed: (stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+}
+
+/// Looks at entries one after the other; those of one folder share its descriptor, which saves a walk along the path.
+#[derive(Default)]
+struct Looker {
+    folder: Option<(PathBuf, Option<OwnedFd>)>,
+}
+
+impl Looker {
+    fn look(&mut self, project: &Path, path: &Path) -> Option<Seen> {
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+            return project.symlink_metadata().ok().map(|metadata| Seen::from(&metadata));
+        };
+        if self.folder.as_ref().is_none_or(|(known, _)| known != above) {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let opened = nix::fcntl::open(&project.join(above), flags, Mode::empty()).ok();
+            self.folder = Some((above.to_owned(), opened));
+        }
+        let (_, folder) = self.folder.as_ref()?;
+        let stat = fstatat(folder.as_ref()?, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        Some(Seen::from(&stat))
+    }
+}
+
 struct Restoring<'a> {
     project: &'a Path,
     snapshot: &'a Snapshot,
@@ -110,12 +148,13 @@ struct Restoring<'a> {
 impl Restoring<'_> {
     fn tree(&mut self) -> io::Result<()> {
         let mut touched = Vec::new();
+        let mut looker = Looker::default();
         for (index, entry) in self.snapshot.entries().iter().enumerate() {
-            let path = self.project.join(&entry.path);
-            let now = path.symlink_metadata().ok().map(|metadata| Seen::from(&metadata));
+            let now = looker.look(self.project, &entry.path);
             if now.is_some() && now == self.seen[index] {
                 continue;
             }
+            let path = self.project.join(&entry.path);
             match entry.kind {
                 Kind::Folder { mode } => {
                     self.folder((&path, mode), now)?;

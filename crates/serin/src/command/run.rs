@@ -138,6 +138,7 @@ async fn carry_out(
     let mut session = Session::new(root, common, (output, settings(run, selected)));
     session.expect(0);
     let ran = session.run().await;
+    session.common.guards.end().await;
     if !run.keep {
         session.common.folders.remove_builds();
     }

@@ -7,6 +7,7 @@ mod crashes;
 mod daemons;
 mod demo;
 mod downstream;
+mod examples;
 mod hostile;
 mod merge_requests;
 mod pipelines;
