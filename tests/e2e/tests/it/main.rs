@@ -3,6 +3,7 @@
 mod artifacts;
 mod authorization;
 mod canary;
+mod containers;
 mod crashes;
 mod daemons;
 mod demo;
