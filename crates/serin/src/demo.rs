@@ -56,8 +56,7 @@ pub async fn run(demo: Demo) -> Result<ExitCode> {
         }
     };
     if told.is_ok() && !demo.exit {
-        let again = server.fresh_login().await.unwrap_or_else(|_| server.url().to_owned());
-        terminal::note(&format!("\nThe server stays up at {}; Ctrl-C ends it.", styled(CYAN, &again)));
+        terminal::note(&format!("\nThe server stays up at {}; Ctrl-C ends it.", styled(CYAN, &server.login_url())));
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde_json::json;
 use tower::ServiceBuilder;
@@ -33,8 +33,8 @@ pub fn router() -> Router<Arc<App>> {
         .merge(git())
 }
 
-/// Git's routes: a client may compress what it sends.
-fn git() -> Router<Arc<App>> {
+/// Git's routes, whatever their path: a client may compress what it sends.
+pub fn git() -> Router<Arc<App>> {
     let inflate = ServiceBuilder::new()
         .layer(RequestDecompressionLayer::new())
         .map_request(|request: axum::http::Request<_>| request.map(axum::body::Body::new));
@@ -49,6 +49,8 @@ fn version_4() -> Router<Arc<App>> {
         .route("/projects/{project}", get(projects::show))
         .route("/projects/{project}/protected_branches", get(projects::protected).post(projects::protect))
         .route("/projects/{project}/variables", get(projects::variables).post(projects::set_variable))
+        .route("/projects/{project}/protected_branches/{branch}", delete(projects::unprotect))
+        .route("/projects/{project}/variables/{key}", delete(projects::delete_variable))
         .route("/projects/{project}/notices", get(projects::notices))
         .route("/projects/{project}/repository/commits/{commit}", get(projects::commit))
         .route("/projects/{project}/merge_requests", get(merge_requests::list).post(merge_requests::create))

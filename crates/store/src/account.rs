@@ -92,12 +92,6 @@ pub async fn account_first_admin(db: &mut Connection) -> Result<Option<Account>>
     sqlx::query_as("select * from account where admin = 1 order by id limit 1").fetch_optional(db).await
 }
 
-/// Sets or changes a password's hash.
-pub async fn account_set_password(db: &mut Connection, id: i64, hash: &str) -> Result<()> {
-    sqlx::query("update account set password_hash = $2 where id = $1").bind(id).bind(hash).execute(db).await?;
-    Ok(())
-}
-
 /// Keeps a credential.
 pub async fn credential_create(db: &mut Connection, credential: &NewCredential<'_>) -> Result<()> {
     sqlx::query(

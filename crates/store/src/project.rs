@@ -99,12 +99,6 @@ pub async fn project_list(db: &mut Connection) -> Result<Vec<Project>> {
     sqlx::query_as("select * from project order by path").fetch_all(db).await
 }
 
-/// Changes the branch that a clone checks out.
-pub async fn project_set_default_branch(db: &mut Connection, id: i64, branch: &str) -> Result<()> {
-    sqlx::query("update project set default_branch = $2 where id = $1").bind(id).bind(branch).execute(db).await?;
-    Ok(())
-}
-
 /// The project's protected branches.
 pub async fn protected_branch_list(db: &mut Connection, project_id: i64) -> Result<Vec<ProtectedBranch>> {
     sqlx::query_as("select name, push_allowed from protected_branch where project_id = $1 order by name")

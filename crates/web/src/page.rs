@@ -17,14 +17,12 @@ use std::sync::Arc;
 use axum::Form;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serin_server::error::{Error, Kind, Result};
-use serin_server::{App, git_http, project as projects_of};
-use tower::{ServiceBuilder, ServiceExt};
-use tower_http::decompression::RequestDecompressionLayer;
+use serin_server::{App, api, git_http, project as projects_of};
+use tower::ServiceExt;
 
 use crate::address::{self, Address, Place, encode, is_local};
 use crate::reply::{FLASH_COOKIE, redirect, redirect_with, set_cookie};
@@ -68,17 +66,7 @@ fn is_page(response: &Response) -> bool {
 
 /// Git's own requests; their bodies may be compressed.
 async fn git(app: Arc<App>, request: Request) -> Response {
-    let service = ServiceBuilder::new()
-        .layer(RequestDecompressionLayer::new())
-        .map_request(|request: axum::http::Request<_>| request.map(Body::new))
-        .service(git_http::serve.with_state(app));
-    match service.oneshot(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(error) => {
-            tracing::warn!(error = error.to_string(), "git request cannot be read");
-            StatusCode::BAD_REQUEST.into_response()
-        }
-    }
+    api::git().with_state(app).oneshot(request).await.into_response()
 }
 
 async fn get(visit: &Visit, path: &str) -> Result<Response> {

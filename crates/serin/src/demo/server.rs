@@ -68,11 +68,6 @@ impl Server {
         self.login.clone()
     }
 
-    /// The link, where it was not used, or the address.
-    pub async fn fresh_login(&self) -> Result<String> {
-        Ok(self.login.clone())
-    }
-
     /// Kills the server with SIGKILL, waits a moment, and starts it again on the same folder and address.
     pub async fn crash(&mut self, down: Duration) -> Result<()> {
         self.child.kill().await?;

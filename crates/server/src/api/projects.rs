@@ -78,6 +78,20 @@ pub async fn protect(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
+/// `DELETE /projects/:project/protected_branches/:branch`
+pub async fn unprotect(
+    State(app): State<Arc<App>>,
+    Caller(account): Caller,
+    Path((name, branch)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    project::admin_only(&account, "end a branch's protection")?;
+    let project = project::find(&app, &name).await?;
+    let mut tx = app.store.begin().await?;
+    let was_there = rows::protected_branch_delete(&mut tx, project.id, &branch).await?;
+    tx.commit().await?;
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Error::not_found(format!("protected branch `{branch}`"))) }
+}
+
 /// `GET /projects/:project/variables`; masked values stay hidden.
 pub async fn variables(
     State(app): State<Arc<App>>,
@@ -128,6 +142,20 @@ pub async fn set_variable(
     rows::project_variable_set(&mut tx, project.id, &row).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(variable(row))))
+}
+
+/// `DELETE /projects/:project/variables/:key`, in every scope.
+pub async fn delete_variable(
+    State(app): State<Arc<App>>,
+    Caller(account): Caller,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    project::admin_only(&account, "delete variables")?;
+    let project = project::find(&app, &name).await?;
+    let mut tx = app.store.begin().await?;
+    let was_there = rows::project_variable_delete(&mut tx, project.id, &key).await?;
+    tx.commit().await?;
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Error::not_found(format!("variable `{key}`"))) }
 }
 
 /// `GET /projects/:project/notices`, newest first.
