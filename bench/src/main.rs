@@ -5,10 +5,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
 mod http;
+mod listing;
 mod local;
+mod once;
 mod push;
 mod server;
 mod statistics;
+mod traps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,15 +23,23 @@ measurements of Serin
 
 usage: serin-bench push [--pushes N] [--serin PROGRAM]
        serin-bench run [--gitlab-ci-local SCRIPT] [--serin PROGRAM]
+       serin-bench list [--jobs N] [--peer PROGRAM] [--serin PROGRAM]
+       serin-bench traps [--serin PROGRAM]
 
   push   from a push to the first process of its first job, and the server's memory
   run    `serin run` against gitlab-ci-local and against a loop of bash
+  list   listing a pipeline of many jobs, against gitlab-ci-local
+  traps  hostile pipeline files: time and memory until they are refused
+>>>>>>> afebed7 (bench: listing against gitlab-ci-local, hostile files)
 
   --gitlab-ci-local SCRIPT  its entry, for `node`; without it, it is not measured
   --pushes N        how many pushes (default 50)
+  --jobs N          how many jobs (default 2000)
+  --peer PROGRAM    gitlab-ci-local
   --serin PROGRAM   the binary to measure (default: `serin` beside this program)
 ";
 const PUSHES: usize = 50;
+const JOBS: usize = 2_000;
 
 fn main() -> ExitCode {
     match run() {
@@ -44,14 +55,20 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next();
+    if command.as_deref() == Some(once::ARGUMENT) {
+        return once::main(arguments).map(|()| true);
+    }
     let mut pushes = PUSHES;
-    let mut serin = None;
     let mut gitlab_ci_local = None;
+    let mut jobs = JOBS;
+    let (mut serin, mut peer) = (None, None);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().with_context(|| format!("`{flag}` needs a value"))?;
         match flag.as_str() {
             "--pushes" => pushes = value.parse().with_context(|| format!("`{value}` is no number"))?,
             "--gitlab-ci-local" => gitlab_ci_local = Some(PathBuf::from(value)),
+            "--jobs" => jobs = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--peer" => peer = Some(PathBuf::from(value)),
             "--serin" => serin = Some(PathBuf::from(value)),
             _ => bail!("unknown flag `{flag}`\n\n{HELP}"),
         }
@@ -62,6 +79,8 @@ fn run() -> Result<bool> {
             push::measure(&serin.map_or_else(beside, Ok)?, pushes)
         }
         Some("run") => local::measure(&serin.map_or_else(beside, Ok)?, gitlab_ci_local.as_deref()),
+        Some("list") => listing::measure(&serin.map_or_else(beside, Ok)?, peer.as_deref(), jobs),
+        Some("traps") => traps::measure(&serin.map_or_else(beside, Ok)?),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(true)

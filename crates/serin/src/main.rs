@@ -9,7 +9,6 @@ mod demo;
 mod judge;
 mod local;
 mod terminal;
-#[allow(dead_code, reason = "the run of a pipeline uses the rest")]
 mod worktree;
 
 use std::process::ExitCode;
