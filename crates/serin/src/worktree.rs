@@ -55,7 +55,7 @@ pub fn compile(folder: &Path, flags: &EventFlags) -> Result<Local> {
     let project = Project::open(folder, flags)?;
     let entry = project.entry(flags)?;
     let mut context = project.context(flags)?;
-    let uses_changes = |file: &SourceFile| memory_has(&file.bytes, b"changes");
+    let uses_changes = |file: &SourceFile| file.text().contains("changes");
     let asked = uses_changes(&entry);
     if asked {
         context.changed_files = project.changed_files(flags)?;
@@ -205,8 +205,4 @@ fn root(folder: &Path, flags: &EventFlags) -> PathBuf {
     }
     let top = folder.ancestors().find(|above| above.join(".git").exists());
     top.unwrap_or(folder).to_owned()
-}
-
-fn memory_has(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.windows(word.len()).any(|window| window == word)
 }

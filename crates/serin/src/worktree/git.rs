@@ -67,7 +67,8 @@ impl Git {
         }
         if !status.success() {
             let message = String::from_utf8_lossy(&message);
-            bail!("git: {}", message.lines().next().unwrap_or("it failed and does not say why").trim());
+            let first = message.lines().next().unwrap_or("it failed and does not say why");
+            bail!("git: {}", without_credentials(first.trim()));
         }
         Ok(answer)
     }
@@ -109,6 +110,19 @@ impl Git {
     }
 }
 
+/// A message without the name and password of addresses in it.
+fn without_credentials(message: &str) -> String {
+    let mut parts = message.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let authority = part.split(['/', ' ', '\'', '"']).next().unwrap_or_default();
+        let shown = authority.rfind('@').map_or(part, |at| &part[at + 1..]);
+        out.push_str("://");
+        out.push_str(shown);
+    }
+    out
+}
+
 /// Whether a text from a file can be the name of a commit, and nothing else that `git` understands.
 fn is_reference(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "._/-+#~@=".contains(c);
@@ -118,7 +132,13 @@ fn is_reference(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_reference;
+    use super::{is_reference, without_credentials};
+
+    #[test]
+    fn passwords_are_not_told() {
+        let message = "fatal: unable to access 'https://me:se@cret@host/a/b/': no http://x";
+        assert_eq!(without_credentials(message), "fatal: unable to access 'https://host/a/b/': no http://x");
+    }
 
     #[test]
     fn names_of_commits() {
