@@ -30,7 +30,6 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
   run    `serin run` against gitlab-ci-local and against a loop of bash
   list   listing a pipeline of many jobs, against gitlab-ci-local
   traps  hostile pipeline files: time and memory until they are refused
->>>>>>> afebed7 (bench: listing against gitlab-ci-local, hostile files)
 
   --gitlab-ci-local SCRIPT  its entry, for `node`; without it, it is not measured
   --pushes N        how many pushes (default 50)
