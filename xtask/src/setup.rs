@@ -44,6 +44,12 @@ const TOOLS: &[Tool] = &[
     Tool { programs: &["pip3"], debian: "python3-pip", ubuntu: "python3-pip", purpose: "installs ruff and pytest" },
     Tool { programs: &["node"], debian: "nodejs", ubuntu: "nodejs", purpose: "reports of eslint" },
     Tool { programs: &["npm"], debian: "npm", ubuntu: "npm", purpose: "installs eslint" },
+    Tool {
+        programs: &["prometheus"],
+        debian: "prometheus",
+        ubuntu: "prometheus",
+        purpose: "the judge over a real Prometheus",
+    },
     Tool { programs: &["ctest"], debian: "cmake", ubuntu: "cmake", purpose: "reports of ctest" },
     Tool { programs: &["dockerd"], debian: "docker.io", ubuntu: "docker.io", purpose: "images and containers" },
     Tool { programs: &["docker"], debian: "docker.io", ubuntu: "docker.io", purpose: "tests of containers" },

@@ -1,6 +1,7 @@
 //! The verdict in a sentence.
 
 use crate::answer::{Answer, MetricReport, Reason, Unit, Verdict};
+use crate::plan::{Feasibility, Lack, Shortfall};
 
 /// Language of a sentence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub fn explain(answer: &Answer, language: Language) -> String {
     }
 }
 
+/// Says what keeps a canary from passing by proof in its time, and what it would need; `None` if nothing does.
+pub fn explain_plan(plan: &Feasibility, language: Language) -> Option<String> {
+    let words = Words { language };
+    let parts = plan.short.iter().map(|s| words.lack(s, plan.seconds)).collect::<Vec<_>>();
+    let start =
+        words.pick("this canary cannot prove everything in its time: ", "本次灰度在限定时间内无法证明全部指标：");
+    (!parts.is_empty()).then(|| format!("{start}{}", words.join(parts)))
+}
+
 struct Words {
     language: Language,
 }
@@ -39,6 +49,42 @@ impl Words {
 
     fn join(&self, parts: Vec<String>) -> String {
         parts.join(self.pick("; ", "；"))
+    }
+
+    fn lack(&self, short: &Shortfall, given: f64) -> String {
+        let name = self.name(&short.metric);
+        match (short.lacks, self.language) {
+            (Lack::Traffic, Language::English) => format!("{name} has no traffic to be judged by"),
+            (Lack::Traffic, Language::Chinese) => format!("{name}没有流量可供判断"),
+            (Lack::Time { seconds, per_second }, Language::English) => format!(
+                "{name} needs about {} with this traffic, or {} requests a second on the canary in the {} given",
+                self.time(seconds),
+                rate(per_second),
+                self.time(given)
+            ),
+            (Lack::Time { seconds, per_second }, Language::Chinese) => format!(
+                "{name}按现有流量约需 {}，或在限定的 {} 内灰度流量达到每秒 {} 个请求",
+                self.time(seconds),
+                self.time(given),
+                rate(per_second)
+            ),
+            (Lack::Tolerance { at_least }, Language::English) => format!(
+                "{name} differs by about {} between nodes and restarts alone; no time is enough, tolerate more",
+                percent(at_least)
+            ),
+            (Lack::Tolerance { at_least }, Language::Chinese) => {
+                format!("{name}仅因节点差异与重启就可相差约 {}，时间再长也不够，请放宽容许范围", percent(at_least))
+            }
+        }
+    }
+
+    fn time(&self, seconds: f64) -> String {
+        match seconds {
+            s if s < 120.0 => format!("{:.0} {}", s.ceil(), self.pick("s", "秒")),
+            s if s < 7_200.0 => format!("{:.0} {}", (s / 60.0).ceil(), self.pick("min", "分钟")),
+            s if s < 172_800.0 => format!("{:.0} {}", (s / 3_600.0).ceil(), self.pick("h", "小时")),
+            s => format!("{:.0} {}", (s / 86_400.0).ceil().min(1e6), self.pick("days", "天")),
+        }
     }
 
     fn fail(&self, answer: &Answer) -> String {
@@ -180,6 +226,10 @@ impl Words {
             quantile => format!("{word} {quantile}"),
         }
     }
+}
+
+fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{:.0}", per_second.ceil()) }
 }
 
 fn times(ratio: f64) -> String {

@@ -17,7 +17,7 @@ const HISTORY_TICKS_MIN: usize = 16;
 /// Ticks of the baseline's warm-up that do in place of a history.
 const START_TICKS_MIN: usize = 5;
 /// Prior deviation of a node's drift against its past, and its weight in nodes.
-const DRIFT: f64 = 0.01;
+pub(crate) const DRIFT: f64 = 0.01;
 const DRIFT_WEIGHT: f64 = 3.0;
 /// Prior deviation of the level between nodes.
 const LEVEL_SPREAD: f64 = 0.05;

@@ -7,12 +7,14 @@ use crate::growth::Growth;
 use crate::intake::{Cell, Intake};
 use crate::level::Level;
 use crate::numeric::log_sum_exp;
+use crate::past::Past;
+use crate::plan::{Feasibility, plan};
 use crate::sample::Tick;
 
 /// Share of `alpha` that the warm-up's tests get.
 const EARLY_WEIGHT: f64 = 0.1;
 /// Part of `beta` that a metric's test for a pass spends; the rest covers estimated variances.
-const WITHIN_RESERVE: f64 = 0.5;
+pub(crate) const WITHIN_RESERVE: f64 = 0.5;
 /// Lean towards a pass (e-value of 1.5) without which a watched event metric is not settled at the end.
 const EVENT_LEAN: f64 = 0.4055;
 /// Ticks of silence after which a canary node counts as lost.
@@ -32,6 +34,7 @@ pub struct Judge {
     heard: Vec<Vec<u32>>,
     /// Whether any node ever reported a metric.
     collected: Vec<bool>,
+    past: Past,
     looked: u32,
     answer: Answer,
 }
@@ -74,6 +77,7 @@ impl Judge {
             silent: vec![0; config.canary.len()],
             heard: vec![vec![0; config.canary.len()]; config.metrics.len()],
             collected: vec![false; config.metrics.len()],
+            past: Past::new(config.metrics.len()),
             looked: 0,
             answer,
             events,
@@ -93,6 +97,7 @@ impl Judge {
             *collected = *collected || row.cells(metric).iter().any(|c| *c != Cell::Absent);
         }
         if row.tick < 0 {
+            self.past.see(row, &self.config);
             self.events.iter_mut().for_each(|e| e.remember(row));
             self.levels.iter_mut().for_each(|l| l.remember(row));
             self.answer.tick = row.tick;
@@ -103,6 +108,13 @@ impl Judge {
         self.attend();
         self.answer = self.decide(tick.tick);
         self.answer.clone()
+    }
+
+    /// Says what the canary can show in its time, from the traffic of history; `canary_share` is the part of it that the
+    /// canary will get, as in history if `None`. Nothing without history.
+    pub fn outlook(&self, canary_share: Option<f64>) -> Option<Feasibility> {
+        let flows = self.past.flows(&self.config, canary_share)?;
+        Some(plan(&self.config, &flows))
     }
 
     /// Returns the configuration.

@@ -78,7 +78,15 @@ pub enum Command {
     )]
     Quality(Quality),
     /// The canary judge alone: samples as JSON lines in, verdicts out.
-    #[command(after_help = "Examples:\n  serin judge < samples.jsonl\n  serin judge --explain < samples.jsonl")]
+    #[command(after_help = "Examples:\n  serin judge < samples.jsonl\n  serin judge --explain < samples.jsonl\n  \
+        serin judge --replay samples.jsonl\n  \
+        serin judge --prometheus http://127.0.0.1:9090 --canary web-7:9100 --canary web-8:9100 \\\n    \
+        --since 2026-03-02T10:00:00Z --for 30m --history 1h --step 15s \\\n    \
+        --query 'requests=sum by (instance) (increase(http_requests_total[15s]))' \\\n    \
+        --query 'http_errors=sum by (instance) (increase(http_requests_total{code=~\"5..\"}[15s]))' \\\n    \
+        --query 'cpu_pct=100 * rate(process_cpu_seconds_total[1m])' \\\n    \
+        --query 'mem_bytes=process_resident_memory_bytes' --tolerate mem_bytes=20%\n\n\
+        Exit codes with --replay and --prometheus: 0 pass, 3 fail, 4 undecided, 1 an error, 2 a wrong call.")]
     Judge(Judge),
     /// Projects of a server.
     #[command(subcommand, after_help = "Example:\n  serin project create shop --default-branch develop")]
@@ -377,6 +385,53 @@ pub struct Judge {
     /// The language of the sentences.
     #[arg(long, value_enum, default_value_t)]
     pub language: Language,
+    /// Judges a file of samples again and tells how it went.
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
+    pub replay: Option<PathBuf>,
+    /// How --replay and --prometheus print.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    pub source: Prometheus,
+}
+
+/// What `serin judge` asks a Prometheus for.
+#[derive(Debug, Args)]
+pub struct Prometheus {
+    /// Judges what this Prometheus has recorded; goes on as it records more.
+    #[arg(long, value_name = "URL", requires_all = ["query", "canary", "since"])]
+    pub prometheus: Option<String>,
+    /// A metric and its expression, one series for each node: `NAME=PROMQL` for a metric that Serin knows or a level,
+    /// `NAME:KIND=PROMQL` with `count`, `gauge` or `counter` for others.
+    #[arg(long, value_name = "NAME=PROMQL", requires = "prometheus")]
+    pub query: Vec<String>,
+    /// A node on the new version; all others are the baseline.
+    #[arg(long, value_name = "NODE", requires = "prometheus")]
+    pub canary: Vec<String>,
+    /// The label that names a node.
+    #[arg(long, value_name = "LABEL", default_value = "instance", requires = "prometheus")]
+    pub node_label: String,
+    /// When the new version got traffic.
+    #[arg(long, value_name = "TIME", requires = "prometheus")]
+    pub since: Option<String>,
+    /// How long the canary may take.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", requires = "prometheus")]
+    pub horizon: String,
+    /// How much of the time before is looked at.
+    #[arg(long, value_name = "TIME", default_value = "30m", requires = "prometheus")]
+    pub history: String,
+    /// Time between two samples.
+    #[arg(long, value_name = "TIME", default_value = "15s", requires = "prometheus")]
+    pub step: String,
+    /// How long start-up effects are excused.
+    #[arg(long, value_name = "TIME", default_value = "1m", requires = "prometheus")]
+    pub warmup: String,
+    /// How much worse a metric may be, such as `cpu_pct=15%`.
+    #[arg(long, value_name = "NAME=SIZE", requires = "prometheus")]
+    pub tolerate: Vec<String>,
+    /// Allowed probability that a good change fails.
+    #[arg(long, value_name = "SHARE", default_value = "1%", requires = "prometheus")]
+    pub false_alarm: String,
 }
 
 /// Where the server is, and who asks.

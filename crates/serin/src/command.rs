@@ -3,6 +3,7 @@
 mod compile;
 mod explain;
 mod graph;
+mod judge;
 mod lint;
 mod list;
 mod quality;
@@ -11,15 +12,14 @@ mod run;
 mod serve;
 mod table;
 
-use std::io::{self, BufReader};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::CommandFactory;
 use serin_lang::NotCreated;
 
-use crate::cli::{Cli, Command, Language, OfFolder, SchemaOf};
-use crate::judge::{self, Detail};
+use crate::cli::{Cli, Command, OfFolder, SchemaOf};
 use crate::worktree::{self, Local};
 use crate::{demo, terminal};
 
@@ -49,7 +49,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Run(run) => runtime()?.block_on(run::run(run)),
         Command::Quality(quality) => quality::run(&quality),
-        Command::Judge(judge) => judge_stream(judge.explain, judge.language),
+        Command::Judge(judge) => runtime()?.block_on(judge::run(judge)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "serin", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -60,19 +60,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
-}
-
-fn judge_stream(explain: bool, language: Language) -> Result<ExitCode> {
-    let language = match language {
-        Language::En => serin_judge::Language::English,
-        Language::Zh => serin_judge::Language::Chinese,
-    };
-    let detail = if explain { Detail::Explained(language) } else { Detail::Estimates };
-    if let Err(error) = judge::serve(BufReader::new(io::stdin().lock()), io::stdout().lock(), detail) {
-        terminal::error(&error.into());
-        return Ok(ExitCode::from(1));
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Compiles a folder's pipeline and shows what was found; `None`: there are errors.

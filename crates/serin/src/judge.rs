@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read as _, Write};
 
 use serin_judge::{
-    Answer, Config, Direction, Judge, Kind, Language, Margin, Metric, Reason, Role, Sample, SlopeMargin, Tick, Verdict,
-    explain,
+    Answer, Config, Direction, Feasibility, Judge, Kind, Language, Margin, Metric, Reason, Role, Sample, SlopeMargin,
+    Tick, Verdict, explain, explain_plan,
 };
 use serin_wire::judge::{
     AnswerLine, DirectionLine, EstimateLine, Header, KindLine, LINE_BYTES_MAX, Line, MarginLine, MetricLine, RoleLine,
@@ -55,9 +55,56 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Reads runs until the input ends; writes and flushes one line for each tick from 0 on.
-pub fn serve(mut input: impl BufRead, mut output: impl Write, detail: Detail) -> Result<(), Error> {
-    let mut run: Option<(Judge, BTreeMap<String, Kind>)> = None;
+/// One run of a stream.
+pub struct Run {
+    judge: Judge,
+    kinds: BTreeMap<String, Kind>,
+    verdict: Verdict,
+}
+
+impl Run {
+    /// Makes a run; errors say what of the configuration cannot be judged.
+    pub fn new(config: Config) -> Result<Self, String> {
+        let kinds = config.metrics.iter().map(|m| (m.name.clone(), m.kind.clone())).collect();
+        Ok(Self { judge: Judge::new(config).map_err(|e| e.to_string())?, kinds, verdict: Verdict::Continue })
+    }
+
+    /// Takes a tick; its answer, if it is none of history.
+    pub fn observe(&mut self, line: TickLine) -> Option<Answer> {
+        let number = line.tick;
+        let answer = self.judge.observe(&tick(line, &self.kinds));
+        self.verdict = answer.verdict;
+        (number >= 0).then_some(answer)
+    }
+
+    /// What was decided so far.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Who is compared on what.
+    pub fn config(&self) -> &Config {
+        self.judge.config()
+    }
+
+    /// What it can show in its time, with the traffic of its history.
+    pub fn outlook(&self) -> Option<Feasibility> {
+        self.judge.outlook(None)
+    }
+}
+
+/// What a line of the stream means.
+pub enum Step {
+    /// A run begins.
+    Start(Box<Run>),
+    /// A tick of it.
+    Tick(TickLine),
+    /// It ends.
+    End,
+}
+
+/// Reads a stream until it ends.
+pub fn each_line(mut input: impl BufRead, mut step: impl FnMut(Step) -> Result<(), String>) -> Result<(), Error> {
     let mut text = String::new();
     for number in 1.. {
         text.clear();
@@ -72,29 +119,51 @@ pub fn serve(mut input: impl BufRead, mut output: impl Write, detail: Detail) ->
         if text.trim().is_empty() {
             continue;
         }
-        match serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))? {
-            Line::Header(header) => run = Some(start(header).map_err(wrong)?),
-            Line::End {} => run = None,
-            Line::Tick(line) => {
-                let (judge, kinds) = run.as_mut().ok_or_else(|| wrong("a tick before any header".to_owned()))?;
-                let number = line.tick;
-                let answer = judge.observe(&tick(line, kinds));
-                if number >= 0 {
-                    write_answer(&mut output, number, &answer, detail)?;
-                }
-            }
-        }
+        let meant = match serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))? {
+            Line::Header(header) => Step::Start(Box::new(start(header).map_err(wrong)?)),
+            Line::End {} => Step::End,
+            Line::Tick(line) => Step::Tick(line),
+        };
+        step(meant).map_err(wrong)?;
     }
     Ok(())
 }
 
-fn start(header: Header) -> Result<(Judge, BTreeMap<String, Kind>), String> {
+/// Reads runs until the input ends; writes and flushes one line for each tick from 0 on.
+pub fn serve(input: impl BufRead, mut output: impl Write, detail: Detail) -> Result<(), Error> {
+    let mut run: Option<Run> = None;
+    let mut broken = None;
+    let read = each_line(input, |step| {
+        match step {
+            Step::Start(started) => run = Some(*started),
+            Step::End => run = None,
+            Step::Tick(line) => {
+                let run = run.as_mut().ok_or("a tick before any header")?;
+                let number = line.tick;
+                if let Some(answer) = run.observe(line) {
+                    let outlook = outlook(run, detail).filter(|_| number == 0);
+                    let line = AnswerLine { outlook, ..answer_line(number, &answer, detail) };
+                    write_answer(&mut output, &line).map_err(|e| broken.insert(e).to_string())?;
+                }
+            }
+        }
+        Ok(())
+    });
+    broken.map_or(read, |e| Err(Error::Io(e)))
+}
+
+fn outlook(run: &Run, detail: Detail) -> Option<String> {
+    match detail {
+        Detail::Explained(language) => explain_plan(&run.outlook()?, language),
+        Detail::Verdict | Detail::Estimates => None,
+    }
+}
+
+fn start(header: Header) -> Result<Run, String> {
     if header.schema != SCHEMA {
         return Err(format!("schema {} is not known; this is schema {SCHEMA}", header.schema));
     }
-    let config = config(header)?;
-    let kinds = config.metrics.iter().map(|m| (m.name.clone(), m.kind.clone())).collect();
-    Ok((Judge::new(config).map_err(|e| e.to_string())?, kinds))
+    Run::new(config(header)?)
 }
 
 /// Turns a header into a configuration.
@@ -164,12 +233,10 @@ fn sample(kind: &Kind, value: Value) -> Option<Sample> {
     }
 }
 
-fn write_answer(output: &mut impl Write, tick: i64, answer: &Answer, detail: Detail) -> Result<(), Error> {
-    let line = answer_line(tick, answer, detail);
-    serde_json::to_writer(&mut *output, &line).map_err(io::Error::from)?;
+fn write_answer(output: &mut impl Write, line: &AnswerLine) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, line).map_err(io::Error::from)?;
     output.write_all(b"\n")?;
-    output.flush()?;
-    Ok(())
+    output.flush()
 }
 
 /// Turns an answer into a line.
@@ -193,6 +260,7 @@ pub fn answer_line(tick: i64, answer: &Answer, detail: Detail) -> AnswerLine {
         tick,
         verdict: answer.verdict.as_str().to_owned(),
         why: (!why.is_empty()).then(|| why.join(",")),
+        outlook: None,
         explanation: match detail {
             Detail::Explained(language) => Some(explain(answer, language)),
             _ => None,

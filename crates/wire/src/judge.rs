@@ -189,6 +189,9 @@ pub struct AnswerLine {
     /// The verdict in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// With the first answer: what keeps the run from a proof in its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlook: Option<String>,
     /// What is known of each metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, EstimateLine>,

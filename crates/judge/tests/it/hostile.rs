@@ -183,24 +183,52 @@ fn wrong_configurations_are_named() {
     assert!(refused(&|c| c.alpha = 0.0).to_string().contains("such as 0.01"));
 }
 
+/// One node on each side, events and a level.
+fn lean_config() -> Config {
+    let metric = |name: &str, kind| Metric {
+        name: name.to_owned(),
+        kind,
+        direction: Direction::Up,
+        ok: Margin::relative(0.2),
+        bad: Margin::relative(0.6),
+        role: Role::Judged,
+    };
+    Config {
+        alpha: 1e-300,
+        beta: 1e-300,
+        tick_ms: 1_000,
+        horizon_ticks: u32::MAX,
+        warmup_ticks: 10,
+        canary: vec!["c".to_owned()],
+        baseline: vec!["b".to_owned()],
+        metrics: vec![
+            metric("log_warn", Kind::Count { exposure: None }),
+            metric("cpu", Kind::Gauge { load: None, slope: None }),
+        ],
+    }
+}
+
 #[test]
-fn memory_does_not_grow_with_time() {
-    let mut service = Service::new(15, 4, 2, 5.0);
-    let mut config = service.config(u32::MAX, default_metrics());
-    config.alpha = 1e-300;
-    config.beta = 1e-300;
-    let mut judge = Judge::new(config).unwrap();
-    for tick in -600..0 {
-        judge.observe(&service.tick(tick));
+fn million_ticks_do_not_grow() {
+    let mut judge = Judge::new(lean_config()).unwrap();
+    let mut tick = Tick { tick: -600, nodes: Vec::new() };
+    for name in ["c", "b"] {
+        let samples = [Sample::Count(3.0), Sample::Gauge(50.0)];
+        let names = ["log_warn", "cpu"].map(str::to_owned);
+        tick.nodes.push((name.to_owned(), names.into_iter().zip(samples).collect()));
     }
     let mut sizes = Vec::new();
-    for tick in 0..8_000 {
-        let answer = judge.observe(&service.tick(tick));
-        assert_eq!(answer.verdict, Verdict::Continue);
-        if tick % 2_000 == 1_999 {
+    for number in -600_i64..1_000_000 {
+        tick.tick = number;
+        for (node, (_, samples)) in tick.nodes.iter_mut().enumerate() {
+            let turn = (number + 7 * node as i64).rem_euclid(11) as f64;
+            samples[0].1 = Sample::Count(turn);
+            samples[1].1 = Sample::Gauge(50.0 + turn);
+        }
+        assert_eq!(judge.observe(&tick).verdict, Verdict::Continue);
+        if number >= 0 && number % 200_000 == 199_999 {
             sizes.push(format!("{judge:?}").len());
         }
     }
-    let (first, last) = (sizes[0] as f64, sizes[3] as f64);
-    assert!(last < 1.2 * first, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size < sizes[0] * 6 / 5), "{sizes:?}");
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serin_gateway::{Latency, NodeStats};
-use serin_judge::{Answer, Config as JudgeConfig, Judge, Language, Sample, Tick, Verdict};
+use serin_judge::{Answer, Config as JudgeConfig, Judge, Language, Sample, Tick, Verdict, explain, explain_plan};
 use serin_model::Timestamp;
 use serin_model::service::Config;
 use serin_platform::Observation;
-use serin_rollout::{Event, Phase, Rollout, Watch};
+use serin_rollout::{Event, Kind, Phase, Rollout, Watch};
 use serin_store::delivery as rows;
 
 use super::reconcile::Seen;
@@ -88,6 +88,8 @@ struct Active {
     judge: Judge,
     tick: i64,
     decided: bool,
+    /// What keeps it from a proof in its time, English and Chinese.
+    outlook: Option<[String; 2]>,
 }
 
 /// Running totals of one process of a node.
@@ -132,11 +134,13 @@ impl Session {
             }
             return Ok((None, self.next));
         };
-        self.open(app, (row.id, watch), config).await?;
+        self.open(app, (row.id, machine), (watch, config)).await?;
         let Some(active) = &mut self.active else { return Ok((None, self.next)) };
         active.tick += 1;
         let answer = active.judge.observe(&tick(active.tick, &samples));
-        keep(app, (row.id, active.number, active.tick), &samples, record_of(&answer, chart)).await?;
+        let record = record_of(&answer, chart, active.outlook.as_ref());
+        let sentence = record.sentence.clone();
+        keep(app, (row.id, active.number, active.tick), &samples, record).await?;
         if active.decided {
             return Ok((None, self.next));
         }
@@ -145,12 +149,17 @@ impl Session {
             watch: active.number,
             tick: u64::try_from(active.tick).unwrap_or(0),
             verdict: verdict(answer.verdict),
-            sentence: serin_judge::explain(&answer, Language::English),
+            sentence,
         };
         Ok((Some(event), self.next))
     }
 
-    async fn open(&mut self, app: &App, (rollout_id, watch): (i64, &Watch), config: &Config) -> Result<()> {
+    async fn open(
+        &mut self,
+        app: &App,
+        (rollout_id, machine): (i64, &Rollout),
+        (watch, config): (&Watch, &Config),
+    ) -> Result<()> {
         let same = |active: &Active| active.rollout_id == rollout_id && active.number == watch.number;
         if self.active.as_ref().is_some_and(same) {
             return Ok(());
@@ -167,7 +176,8 @@ impl Session {
             let first = -i64::try_from(self.history.len()).unwrap_or(0);
             for (number, samples) in (first..).zip(&self.history) {
                 let answer = judge.observe(&tick(number, samples));
-                keep(app, (rollout_id, watch.number, number), samples, record_of(&answer, BTreeMap::new())).await?;
+                keep(app, (rollout_id, watch.number, number), samples, record_of(&answer, BTreeMap::new(), None))
+                    .await?;
             }
         }
         for row in kept {
@@ -175,7 +185,11 @@ impl Session {
             decided |= judge.observe(&tick(row.tick, &samples)).verdict != Verdict::Continue;
             last = last.max(row.tick);
         }
-        self.active = Some(Active { rollout_id, number: watch.number, judge, tick: last, decided });
+        let outlook = outlook(&judge, machine, config);
+        if let Some([english, _]) = outlook.as_ref().filter(|_| last < 0) {
+            tracing::warn!(rollout = rollout_id, "{english}");
+        }
+        self.active = Some(Active { rollout_id, number: watch.number, judge, tick: last, decided, outlook });
         Ok(())
     }
 
@@ -340,7 +354,27 @@ fn verdict(verdict: Verdict) -> serin_rollout::Verdict {
     }
 }
 
-fn record_of(answer: &Answer, chart: BTreeMap<String, BTreeMap<String, f64>>) -> AnswerRecord {
+/// What the canary is too short for, by the traffic before it and the share that it will get on average.
+fn outlook(judge: &Judge, machine: &Rollout, config: &Config) -> Option<[String; 2]> {
+    let canary = matches!(machine.kind, Kind::Canary);
+    let all_ms: i64 = config.canary.steps.iter().map(|step| step.for_ms).sum();
+    let weighed: f64 = config.canary.steps.iter().map(|step| f64::from(step.traffic_ppm) * step.for_ms as f64).sum();
+    let share = (canary && all_ms > 0).then(|| weighed / all_ms as f64 / 1e6);
+    let plan = judge.outlook(share)?;
+    Some([explain_plan(&plan, Language::English)?, explain_plan(&plan, Language::Chinese)?])
+}
+
+fn record_of(
+    answer: &Answer,
+    chart: BTreeMap<String, BTreeMap<String, f64>>,
+    outlook: Option<&[String; 2]>,
+) -> AnswerRecord {
+    let outlook = outlook.filter(|_| answer.verdict == Verdict::Continue);
+    let told = |language: Language| match outlook {
+        Some([english, _]) if language == Language::English => format!("{}; {english}", explain(answer, language)),
+        Some([_, chinese]) => format!("{}；{chinese}", explain(answer, language)),
+        None => explain(answer, language),
+    };
     let finite = |value: f64| if value.is_finite() { value } else { f64::MAX.copysign(value) };
     let metrics = answer.metrics.iter().map(|report| MetricRecord {
         name: report.name.clone(),
@@ -352,8 +386,8 @@ fn record_of(answer: &Answer, chart: BTreeMap<String, BTreeMap<String, f64>>) ->
     });
     AnswerRecord {
         verdict: answer.verdict.as_str().to_owned(),
-        sentence: serin_judge::explain(answer, Language::English),
-        sentence_zh: serin_judge::explain(answer, Language::Chinese),
+        sentence: told(Language::English),
+        sentence_zh: told(Language::Chinese),
         metrics: metrics.collect(),
         chart,
     }

@@ -10,6 +10,7 @@ mod demo;
 mod downstream;
 mod examples;
 mod hostile;
+mod judge;
 mod merge_requests;
 mod pipelines;
 mod quality;
