@@ -182,7 +182,7 @@ impl Words {
     fn within(&self, m: &MetricReport) -> String {
         let size = match m.unit {
             Unit::Ratio => times(m.estimate),
-            Unit::SlowShare => format!("{}{}", times(m.estimate), self.pick(" of its slow requests", "（慢请求）")),
+            Unit::SlowShare => format!("{}{}", times(m.estimate), self.pick(" as many slow requests", "（慢请求数）")),
             Unit::PerMinute => format!("{}{}", percent(m.estimate), self.pick(" a minute", "／分钟")),
         };
         format!("{} {size}", self.name(&m.name))

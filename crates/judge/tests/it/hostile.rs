@@ -209,7 +209,7 @@ fn lean_config() -> Config {
 }
 
 #[test]
-fn million_ticks_do_not_grow() {
+fn hundred_thousand_ticks_do_not_grow() {
     let mut judge = Judge::new(lean_config()).unwrap();
     let mut tick = Tick { tick: -600, nodes: Vec::new() };
     for name in ["c", "b"] {
@@ -218,7 +218,7 @@ fn million_ticks_do_not_grow() {
         tick.nodes.push((name.to_owned(), names.into_iter().zip(samples).collect()));
     }
     let mut sizes = Vec::new();
-    for number in -600_i64..1_000_000 {
+    for number in -600_i64..100_000 {
         tick.tick = number;
         for (node, (_, samples)) in tick.nodes.iter_mut().enumerate() {
             let turn = (number + 7 * node as i64).rem_euclid(11) as f64;
@@ -226,7 +226,7 @@ fn million_ticks_do_not_grow() {
             samples[1].1 = Sample::Gauge(50.0 + turn);
         }
         assert_eq!(judge.observe(&tick).verdict, Verdict::Continue);
-        if number >= 0 && number % 200_000 == 199_999 {
+        if number >= 0 && number % 20_000 == 19_999 {
             sizes.push(format!("{judge:?}").len());
         }
     }
