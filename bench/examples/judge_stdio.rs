@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+#[allow(dead_code, reason = "the command line uses more of it")]
 #[path = "../../crates/serin/src/judge.rs"]
 mod judge;
 

@@ -239,19 +239,24 @@ fn write_answer(output: &mut impl Write, line: &AnswerLine) -> io::Result<()> {
     output.flush()
 }
 
+/// What evidence without bounds is written as: JSON has no infinity.
+const EVIDENCE_MAX: f64 = 1e9;
+
 /// Turns an answer into a line.
 pub fn answer_line(tick: i64, answer: &Answer, detail: Detail) -> AnswerLine {
     let told = answer.verdict != Verdict::Continue || detail != Detail::Verdict;
     let why: Vec<String> = answer.why.iter().filter(|_| told).map(Reason::subject).collect();
     let finite = |v: f64| v.is_finite().then_some(v);
+    // Evidence that cannot be computed speaks for nothing.
+    let bounded = |v: f64| if v.is_nan() { 0.0 } else { v.clamp(-EVIDENCE_MAX, EVIDENCE_MAX) };
     let estimates = answer.metrics.iter().map(|m| {
         let line = EstimateLine {
-            est: m.estimate,
+            est: finite(m.estimate),
             error: finite(m.error),
             lo: finite(m.low),
             hi: finite(m.high),
-            evidence: m.evidence.max(-1e9),
-            evidence_within: m.evidence_within.max(-1e9),
+            evidence: bounded(m.evidence),
+            evidence_within: bounded(m.evidence_within),
             samples: m.samples,
         };
         (m.name.clone(), line)

@@ -200,8 +200,8 @@ pub struct AnswerLine {
 /// What is known of one metric. Open ends of an interval are `null`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct EstimateLine {
-    /// Estimated effect: ratio to the old version, or growth in parts a minute.
-    pub est: f64,
+    /// Estimated effect: ratio to the old version, or growth in parts a minute; `null` while unknown.
+    pub est: Option<f64>,
     /// Its standard error, of the logarithm or of the growth; `null` while unknown.
     pub error: Option<f64>,
     /// Lower end of the interval.

@@ -230,5 +230,6 @@ fn hundred_thousand_ticks_do_not_grow() {
             sizes.push(format!("{judge:?}").len());
         }
     }
-    assert!(sizes.iter().all(|size| *size < sizes[0] * 6 / 5), "{sizes:?}");
+    // The text of a state that keeps its past would be five times as long in the end; that of a number varies.
+    assert!(sizes.iter().all(|size| *size < sizes[0] * 3 / 2), "{sizes:?}");
 }

@@ -25,6 +25,8 @@ const HISTORY_TICKS_MAX: usize = 120;
 const WRONG_PASS: f64 = 0.05;
 /// Milliseconds of a fresh node's start-up that are excused at most.
 const WARM_UP_MS_MAX: i64 = 60_000;
+/// Part of the canary's ticks that are left over for rounds that take long.
+const HORIZON_SLACK: i64 = 10;
 /// Part of the horizon that start-up may take at most.
 const WARM_UP_PART: u32 = 8;
 
@@ -120,7 +122,7 @@ impl Session {
         if at < self.next {
             return Ok((None, self.next));
         }
-        self.next = at.plus_ms(config.canary.tick_ms.max(100));
+        self.next = next_tick(self.next, at, config.canary.tick_ms.max(100));
         let (samples, chart) = self.sample(seen);
         let Some(watch) = machine.desired_watch() else {
             self.active = None;
@@ -323,10 +325,21 @@ fn sample_of(record: &SampleRecord) -> Sample {
     }
 }
 
+/// When the next tick is due: ticks keep their distance however long a round takes; missed ones are left out.
+fn next_tick(due: Timestamp, at: Timestamp, tick_ms: i64) -> Timestamp {
+    if due == Timestamp::default() {
+        return at.plus_ms(tick_ms);
+    }
+    let missed = at.since_ms(due).max(0) / tick_ms;
+    due.plus_ms((missed + 1) * tick_ms)
+}
+
 /// What the judge is told of a comparison.
 pub fn judge_config(watch: &Watch, config: &Config) -> Result<JudgeConfig> {
     let tick_ms = config.canary.tick_ms.max(1);
-    let horizon_ticks = u32::try_from(watch.horizon_ms / tick_ms).unwrap_or(u32::MAX).max(1);
+    // The judge's last word comes before the canary's time is over, also where rounds take long.
+    let ticks = watch.horizon_ms / tick_ms;
+    let horizon_ticks = u32::try_from(ticks - ticks / HORIZON_SLACK).unwrap_or(u32::MAX).max(1);
     let warm_up = u32::try_from(WARM_UP_MS_MAX / tick_ms).unwrap_or(u32::MAX);
     let mut metrics = serin_judge::default_metrics();
     for (name, tolerance) in &config.canary.tolerate {
@@ -417,7 +430,18 @@ async fn keep(
 mod tests {
     use serin_gateway::Latency;
 
-    use super::{latency_difference, quantile};
+    use serin_model::Timestamp;
+
+    use super::{latency_difference, next_tick, quantile};
+
+    #[test]
+    fn ticks_keep_their_distance() {
+        let next = |due, at| next_tick(Timestamp(due), Timestamp(at), 500).0;
+        assert_eq!(next(0, 7_000), 7_500);
+        assert_eq!(next(7_500, 7_500), 8_000);
+        assert_eq!(next(7_500, 7_700), 8_000);
+        assert_eq!(next(7_500, 8_600), 9_000);
+    }
 
     #[test]
     fn histograms_subtract_by_bucket() {
