@@ -27,6 +27,16 @@ pub fn entry(trigger: &Trigger) -> Option<SourceFile> {
     Some(SourceFile::new(PATH, text))
 }
 
+/// The artifact that is the entry file of a child pipeline, where the trigger includes one: its path in the archive, and
+/// the job that makes it.
+#[must_use]
+pub fn artifact_entry(trigger: &Trigger) -> Option<(&str, &str)> {
+    trigger.include.iter().find_map(|include| match &include.source {
+        TriggerSource::Artifact { path, job } => Some((path.trim_start_matches('/'), job.as_str())),
+        _ => None,
+    })
+}
+
 /// What a trigger job hands to its downstream pipeline as pipeline variables (`trigger:forward`): its own variables with
 /// what the upstream pipeline knows put into them, under the upstream's pipeline variables where those are forwarded.
 ///

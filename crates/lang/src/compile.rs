@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serin_model::plan::{AutoCancel, OnJobFailure, OnNewCommit, Plan, Variable};
 
 use crate::context::Context;
-use crate::expand::{Circle, Unknown, expand_all};
+use crate::expand::{Unknown, expand_all};
 use crate::job::{self, Draft};
 use crate::merged::Merged;
 use crate::origin::Origin;
@@ -229,14 +229,12 @@ pub(crate) fn check_circles(variables: &[Variable], node: Option<&Node>, session
     if !variables.iter().any(|variable| variable.value.contains(['$', '%'])) {
         return;
     }
-    if let Err(Circle(names)) = expand_all(variables) {
+    if let Err(circle) = expand_all(variables) {
         let entry = node
             .and_then(Node::as_map)
-            .and_then(|map| map.iter().find(|entry| names.iter().any(|name| **name == *entry.key)));
+            .and_then(|map| map.iter().find(|entry| circle.0.iter().any(|name| **name == *entry.key)));
         let span = entry.map_or_else(Span::default, |entry| entry.key_span);
-        let chain: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        let message = format!("variables refer to each other in a circle: {}", chain.join(" → "));
-        session.sink.error(span, message).hint("break the circle, or set `expand: false` on one of them");
+        session.sink.error(span, circle.to_string()).hint("break the circle, or set `expand: false` on one of them");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Variable expansion: by the server, recursively and in order of dependency, and once more by the runner.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serin_model::plan::Variable;
 
@@ -63,6 +64,15 @@ pub fn names(text: &str) -> Vec<&str> {
 /// Variables that refer to each other in a circle, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Circle(pub Vec<String>);
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain: Vec<String> = self.0.iter().map(|name| format!("`{name}`")).collect();
+        write!(f, "variables refer to each other in a circle: {}", chain.join(" → "))
+    }
+}
+
+impl std::error::Error for Circle {}
 
 /// Expands the values of variables by each other, whatever their order; later ones of the same key win, raw ones stay,
 /// unknown names stay for the runner.

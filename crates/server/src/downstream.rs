@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serin_engine::{Event, Outcome};
 use serin_lang::SourceFile;
-use serin_model::plan::{self, Trigger, TriggerSource, Variable, Work};
+use serin_model::plan::{self, Trigger, Variable, Work};
 use serin_model::{CommitId, FailureReason, Status};
 use serin_objects::ArtifactName;
 use serin_store::pipeline::{self as rows, Pipeline};
@@ -164,10 +164,9 @@ impl Triggering<'_> {
     async fn forwarded(&self, trigger: &Trigger) -> Result<Vec<Variable>> {
         let context = create::context_of(self.app, &self.project, &self.pipeline).await?;
         let late = predefined::job_variables(self.app, &self.project, &self.pipeline, &self.job);
-        let stages = record::decode(&self.pipeline.stages)?;
-        let whole = plan::Plan { name: self.pipeline.name.clone(), stages, ..plan::Plan::default() };
+        let whole = record::shared_plan(&self.pipeline)?;
         serin_lang::child::forwarded((trigger, &self.plan), &whole, &context, &late)
-            .map_err(|circle| Error::invalid(format!("variables refer to each other: {}", circle.0.join(" → "))))
+            .map_err(|circle| Error::invalid(circle.to_string()))
     }
 
     async fn of_project(
@@ -212,18 +211,17 @@ impl Triggering<'_> {
         let [include] = &*trigger.include else {
             return Err(Error::invalid("an artifact is included alone: one entry in `trigger:include`"));
         };
-        let TriggerSource::Artifact { path, job } = &include.source else {
-            return Err(Error::invalid("`trigger:include` names no file"));
-        };
+        let (path, job) = serin_lang::child::artifact_entry(trigger)
+            .ok_or_else(|| Error::invalid("`trigger:include` names no file"))?;
         let jobs = rows::job_list(&mut *self.app.store.read().await?, self.pipeline.id).await?;
-        let made = jobs.iter().find(|known| known.name == *job);
+        let made = jobs.iter().find(|known| known.name == job);
         let made = made.ok_or_else(|| Error::not_found(format!("job `{job}`, whose artifact is to be included")))?;
         let artifacts = &self.app.objects.artifacts;
-        let bytes = artifacts.read_file(attempt_key(made), ArtifactName::Archive, path.clone()).await?;
+        let bytes = artifacts.read_file(attempt_key(made), ArtifactName::Archive, path.to_owned()).await?;
         if bytes.len() > serin_model::limit::CONFIG_BYTES_MAX {
             return Err(Error::invalid(format!("`{path}` of job `{job}` is too large for a pipeline file")));
         }
-        Ok((SourceFile::new(path.as_str(), bytes), Inputs(include.inputs.clone())))
+        Ok((SourceFile::new(path, bytes), Inputs(include.inputs.clone())))
     }
 }
 

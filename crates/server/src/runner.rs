@@ -223,11 +223,9 @@ async fn variables(
         let handed_on: Vec<(String, String)> = serde_json::from_str(&job.dotenv)?;
         dotenv.extend(handed_on.into_iter().map(|(key, value)| Variable::plain(key, value)));
     }
-    let stages = record::decode(&pipeline.stages)?;
-    let whole = plan::Plan { name: pipeline.name.clone(), stages, ..plan::Plan::default() };
-    serin_lang::variables::of_job(&whole, plan, &context, &late, &dotenv).map_err(|circle| {
-        Error::invalid(format!("variables refer to each other in a circle: {}", circle.0.join(" → ")))
-    })
+    let whole = record::shared_plan(pipeline)?;
+    serin_lang::variables::of_job(&whole, plan, &context, &late, &dotenv)
+        .map_err(|circle| Error::invalid(circle.to_string()))
 }
 
 /// Protected branches have caches of their own, so that nobody else's job can put something into theirs.

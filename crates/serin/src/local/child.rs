@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use serin_engine::{Event, Outcome};
 use serin_lang::{Color, Compilation, Context, PipelineSource, Severity, SourceFile, child};
 use serin_model::limit::CONFIG_BYTES_MAX;
 use serin_model::plan::{Trigger, Variable, Work};
 use serin_model::{FailureReason, Status};
 
-use super::pipeline::{Pipeline, Ticket, artifact_entry};
+use super::pipeline::{Pipeline, Ticket};
 use super::request;
 use super::session::{DEPTH_MAX, Session};
 
@@ -92,14 +92,14 @@ impl Session {
             inputs: Vec::new(),
             ..pipeline.context.clone()
         };
-        let Some((path, job)) = artifact_entry(trigger) else {
+        let Some((path, job)) = child::artifact_entry(trigger) else {
             let entry = child::entry(trigger).context("it includes nothing that a child pipeline could be made of")?;
             return Ok((entry, context));
         };
         let made = pipeline.plan.jobs.iter().position(|other| other.name == job);
         let archive = made.and_then(|index| pipeline.records[index].archive.clone());
         let archive = archive.with_context(|| format!("job `{job}` has no artifacts, so there is no `{path}`"))?;
-        let bytes = serin_objects::archive::read_file(&archive, path.trim_start_matches('/'), CONFIG_BYTES_MAX as u64)
+        let bytes = serin_objects::archive::read_file(&archive, path, CONFIG_BYTES_MAX as u64)
             .with_context(|| format!("the artifacts of job `{job}` have no `{path}`"))?;
         if let Some(include) = trigger.include.first() {
             context.inputs.clone_from(&include.inputs);
@@ -112,8 +112,7 @@ impl Session {
         let pipeline = &self.pipelines[ticket.pipeline];
         let plan = &pipeline.plan.jobs[ticket.job];
         let late = request::late(&self.pipelines, ticket, &self.common);
-        child::forwarded((trigger, plan), &pipeline.plan, &pipeline.context, &late)
-            .map_err(|circle| anyhow!("variables refer to each other in a circle: {}", circle.0.join(" → ")))
+        Ok(child::forwarded((trigger, plan), &pipeline.plan, &pipeline.context, &late)?)
     }
 
     /// A pipeline is over: the trigger job that waits for it ends as it did.

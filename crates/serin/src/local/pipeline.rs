@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serin_engine as engine;
 use serin_lang::{Compilation, Context};
-use serin_model::plan::{AllowFailure, Job, Plan, TriggerSource, When, Work};
+use serin_model::plan::{AllowFailure, Job, Plan, When, Work};
 use serin_model::{JobId, PipelineId, Status};
 use serin_runner::CancelToken;
 
@@ -117,13 +117,4 @@ pub fn needs_server(job: &Job) -> Option<String> {
             Some(format!("it starts a pipeline of the project `{project}`, which needs a server"))
         }
     }
-}
-
-/// The job whose artifact is the file of a child pipeline.
-#[must_use]
-pub fn artifact_entry(trigger: &serin_model::plan::Trigger) -> Option<(&str, &str)> {
-    trigger.include.iter().find_map(|include| match &include.source {
-        TriggerSource::Artifact { path, job } => Some((path.as_str(), job.as_str())),
-        _ => None,
-    })
 }

@@ -78,7 +78,6 @@ pub fn variables(
     let dotenv: Vec<Variable> = handed_on.map(|(key, value)| Variable::plain(key, value)).collect();
     let late = late(pipelines, ticket, common);
     serin_lang::variables::of_job(&pipeline.plan, plan, &pipeline.context, &late, &dotenv)
-        .map_err(|circle| anyhow!("variables refer to each other in a circle: {}", circle.0.join(" → ")))
         .with_context(|| format!("job `{}` cannot start", plan.name))
 }
 

@@ -79,7 +79,7 @@ fn close(jobs: &[Job], wanted: &mut BTreeSet<usize>) {
 
 fn needed(by: &Job, job: &Job) -> bool {
     let included = match &by.work {
-        Work::Trigger(trigger) => super::pipeline::artifact_entry(trigger).is_some_and(|(_, name)| name == job.name),
+        Work::Trigger(trigger) => serin_lang::child::artifact_entry(trigger).is_some_and(|(_, name)| name == job.name),
         _ => false,
     };
     let needed = match (&by.needs, &by.dependencies) {

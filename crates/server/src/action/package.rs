@@ -8,12 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use serin_model::service::Service;
 use serin_model::{CommitId, Digest};
 use serin_objects::ArtifactName;
-use serin_platform::ImageBuild;
+use serin_platform::{Engine, ImageBuild};
 use serin_store::pipeline::{self as rows, Release};
 
 use super::{Ending, Running};
 use crate::clock::now;
-use crate::delivery::Platforms;
 use crate::error::{Error, Result};
 use crate::pipeline::record;
 use crate::runner::attempt_key;
@@ -62,7 +61,7 @@ pub async fn package(running: &Running) -> Result<Ending> {
 /// Whether the release's image is still there.
 async fn has_image(release: &Release) -> Result<bool> {
     match &release.image {
-        Some(image) => Ok(Platforms::engine().await?.has_image(image).await?),
+        Some(image) => Ok(Engine::connect().await?.has_image(image).await?),
         None => Ok(false),
     }
 }
@@ -102,7 +101,7 @@ async fn image(running: &Running, folder: &Path, (service, dockerfile): (&Servic
     if !folder.join("tree").join(dockerfile).is_file() {
         return Err(Error::invalid(format!("there is no `{dockerfile}`, which `service.image.dockerfile` names")));
     }
-    let engine = Platforms::engine().await?;
+    let engine = Engine::connect().await?;
     let (tree, context) = (folder.join("tree"), folder.join("context.tar"));
     let packed = context.clone();
     tokio::task::spawn_blocking(move || pack(&tree, &packed)).await.map_err(std::io::Error::other)??;

@@ -29,17 +29,9 @@ impl Platforms {
         Ok(Self { process, docker: OnceCell::new(), folder: folder.join("docker"), changes })
     }
 
-    /// The engine that builds images and runs containers.
-    ///
-    /// # Errors
-    /// Where none answers.
-    pub async fn engine() -> Result<Engine, Error> {
-        Engine::connect().await
-    }
-
     async fn docker(&self) -> Result<&DockerPlatform, Error> {
         let open = || async {
-            let platform = DockerPlatform::new(&self.folder, Self::engine().await?).await?;
+            let platform = DockerPlatform::new(&self.folder, Engine::connect().await?).await?;
             forward(platform.changes(), &self.changes);
             Ok(platform)
         };

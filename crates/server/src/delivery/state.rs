@@ -118,7 +118,7 @@ async fn check_platform(app: &App, new: &New, part: &service::Environment) -> Re
     match part.platform {
         service::Platform::Process => Ok(()),
         service::Platform::Docker => {
-            super::Platforms::engine().await?;
+            serin_platform::Engine::connect().await?;
             let (release, _) = super::release(app, new.project_id, &new.digest).await?;
             if release.image.is_some() {
                 return Ok(());

@@ -44,6 +44,14 @@ pub fn decode<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(incoming.body)
 }
 
+/// What a pipeline's jobs share of its plan: its name and stages.
+///
+/// # Errors
+/// Where the row is damaged.
+pub fn shared_plan(row: &rows::Pipeline) -> Result<plan::Plan> {
+    Ok(plan::Plan { name: row.name.clone(), stages: decode(&row.stages)?, ..plan::Plan::default() })
+}
+
 /// The engine's pipeline out of its rows.
 ///
 /// # Errors
