@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::Sink;
 use crate::merge;
 use crate::suggest;
-use crate::syntax::{Entry, Map, Node, Value};
+use crate::syntax::{Map, Node, Value};
 
 /// Ancestors above one job.
 const ANCESTORS_MAX: usize = 10;
@@ -19,15 +19,10 @@ pub(crate) fn resolve(root: &Arc<Map>, sink: &mut Sink) -> Arc<Map> {
         return root.clone();
     }
     let mut extension = Extension { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0 };
-    let mut out = Map::default();
-    for entry in root.iter() {
-        let value = match extension.job(&entry.key) {
-            Some(map) => Node { value: Value::Map(map), span: entry.value.span },
-            None => entry.value.clone(),
-        };
-        out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
-    }
-    Arc::new(out)
+    Arc::new(root.with_values(|entry| match extension.job(&entry.key) {
+        Some(map) => Node { value: Value::Map(map), span: entry.value.span },
+        None => entry.value.clone(),
+    }))
 }
 
 /// Merges one job with what it extends.

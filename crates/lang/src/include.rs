@@ -98,21 +98,24 @@ impl<'s, 'a> Reader<'s, 'a> {
                 if self.full {
                     return merged;
                 }
-                self.included += 1;
-                if self.included > INCLUDES_MAX {
-                    let message = format!("more than {INCLUDES_MAX} files are included");
-                    self.session
-                        .sink
-                        .error(entry.span, message)
-                        .hint("a file that is included twice counts twice; look for a loop");
-                    self.full = true;
-                    return merged;
-                }
                 let map = self.read(source);
                 merged = if merged.is_empty() { map } else { merge::deep(&merged, &map) };
             }
         }
         merged
+    }
+
+    /// Counts a file that is about to be asked for, whether or not it is there; false: it is one too many.
+    fn counts(&mut self, entry: &Node) -> bool {
+        if !self.full && self.included == INCLUDES_MAX {
+            self.session
+                .sink
+                .error(entry.span, format!("more than {INCLUDES_MAX} files are included"))
+                .hint("a file that is included twice counts twice; look for a loop");
+            self.full = true;
+        }
+        self.included += 1;
+        !self.full
     }
 
     fn sources(&mut self, entry: &Node, origin: &Origin) -> Vec<Source> {
@@ -251,6 +254,9 @@ impl<'s, 'a> Reader<'s, 'a> {
             let request = Request::Template { name: name.to_owned() };
             return self.file(request, name, Origin::Template, at, entry).into_iter().collect();
         }
+        if !self.counts(entry) {
+            return Vec::new();
+        }
         let Reply::Given(answer) = self.session.ask(Request::ProjectFile { path: "serin.yml".to_owned() }) else {
             return Vec::new();
         };
@@ -318,6 +324,9 @@ impl<'s, 'a> Reader<'s, 'a> {
             self.session.sink.error(at.span, message).hint("write it as `host/group/project/name@version`");
             return Vec::new();
         };
+        if !self.counts(entry) {
+            return Vec::new();
+        }
         let context = self.session.context;
         if project == context.project && !context.sha.is_empty() && (version == context.sha) {
             return self.own_component(name, version, at, entry);
@@ -374,6 +383,9 @@ impl<'s, 'a> Reader<'s, 'a> {
     }
 
     fn file(&mut self, request: Request, shown: &str, origin: Origin, at: &Node, entry: &Node) -> Option<Source> {
+        if !self.counts(entry) {
+            return None;
+        }
         let Reply::Given(answer) = self.session.ask(request) else { return None };
         let Answer::File(bytes) = answer else {
             self.missing(shown, answer, at);

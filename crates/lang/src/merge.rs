@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::syntax::{Entry, Map, Node, Value};
+use crate::syntax::{Map, Node, Value};
 
 /// `upper` over `lower`; keys that are there keep their place.
 pub(crate) fn deep(lower: &Map, upper: &Map) -> Map {
-    let mut merged = lower.clone();
+    let mut merged = lower.with_room(upper.len());
     for entry in upper.iter() {
-        let value = match merged.get(&entry.key) {
-            Some(below) => node(below, &entry.value),
-            None => entry.value.clone(),
-        };
-        merged.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
+        match merged.entry_mut(&entry.key) {
+            Some(below) => {
+                below.key_span = entry.key_span;
+                below.value = node(&below.value, &entry.value);
+            }
+            None => {
+                merged.set(entry.clone());
+            }
+        }
     }
     merged
 }

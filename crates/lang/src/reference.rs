@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::Sink;
 use crate::extends;
-use crate::syntax::{Entry, Map, Node, Value};
+use crate::syntax::{Map, Node, Value};
 
 /// References that may lead to one another, and levels of nesting that they may make.
 const DEPTH_MAX: usize = 50;
@@ -18,12 +18,7 @@ pub(crate) fn resolve(root: &Arc<Map>, sink: &mut Sink) -> Arc<Map> {
         return root.clone();
     }
     let mut resolver = Resolver { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0, stopped: false };
-    let mut out = Map::default();
-    for entry in root.iter() {
-        let value = resolver.node(&entry.value, &entry.key);
-        out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
-    }
-    Arc::new(out)
+    Arc::new(root.with_values(|entry| resolver.node(&entry.value, &entry.key)))
 }
 
 fn has_reference(node: &Node) -> bool {
@@ -52,12 +47,7 @@ impl Resolver<'_, '_> {
                 Value::List(Arc::new(items.iter().map(|item| self.node(item, job)).collect()))
             }
             Value::Map(map) if has_reference(node) => {
-                let mut out = Map::default();
-                for entry in map.iter() {
-                    let value = self.node(&entry.value, job);
-                    out.set(Entry { key: entry.key.clone(), key_span: entry.key_span, value });
-                }
-                Value::Map(Arc::new(out))
+                Value::Map(Arc::new(map.with_values(|entry| self.node(&entry.value, job))))
             }
             other => other.clone(),
         };

@@ -9,6 +9,8 @@ pub(crate) mod job;
 pub(crate) mod root;
 pub(crate) mod runner;
 
+use std::sync::Arc;
+
 use crate::diagnostic::{Finding, Sink};
 use crate::suggest;
 use crate::syntax::{Map, Node, Null, Value};
@@ -149,7 +151,7 @@ pub(crate) struct Checker<'s> {
     pub sink: &'s mut Sink,
     /// The job or section, as the message starts: `job `x``.
     subject: String,
-    path: Vec<String>,
+    path: Vec<Arc<str>>,
 }
 
 impl<'s> Checker<'s> {
@@ -159,8 +161,11 @@ impl<'s> Checker<'s> {
     }
 
     /// Checks the value of a key.
-    pub fn key(&mut self, key: &str, node: &Node, shape: &'static Shape) {
-        self.path.push(key.to_owned());
+    pub fn key(&mut self, key: impl Into<Arc<str>>, node: &Node, shape: &'static Shape) {
+        if shape.any {
+            return;
+        }
+        self.path.push(key.into());
         self.check(node, shape);
         self.path.pop();
     }
@@ -176,7 +181,7 @@ impl<'s> Checker<'s> {
                 match object.keys.iter().find(|(name, _)| **name == *entry.key) {
                     Some((_, shape)) => {
                         let subject = std::mem::take(&mut self.subject);
-                        self.key(&entry.key, &entry.value, shape);
+                        self.key(entry.key.clone(), &entry.value, shape);
                         self.subject = subject;
                     }
                     None => {
@@ -331,7 +336,7 @@ impl<'s> Checker<'s> {
         for entry in map.iter() {
             let known = object.keys.iter().find(|(name, _)| **name == *entry.key).map(|(_, shape)| *shape);
             match known.or(object.rest) {
-                Some(shape) => self.key(&entry.key, &entry.value, shape),
+                Some(shape) => self.key(entry.key.clone(), &entry.value, shape),
                 None => {
                     let hint = suggest::hint(&entry.key, object.keys.iter().map(|(name, _)| *name));
                     let message = format!("{} has the unknown key `{}`", self.place(), entry.key);

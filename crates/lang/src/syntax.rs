@@ -5,6 +5,7 @@
 mod compose;
 mod scalar;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use compose::compose;
@@ -67,7 +68,8 @@ pub(crate) enum Null {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
-    index: std::collections::BTreeMap<Arc<str>, usize>,
+    /// Places of the keys, where there are many; shared by copies whose keys stayed the same.
+    index: Option<Arc<BTreeMap<Arc<str>, usize>>>,
 }
 
 /// A key with its value.
@@ -82,7 +84,7 @@ pub(crate) struct Entry {
 }
 
 /// Entries from which on a mapping keeps an index.
-const INDEXED_FROM: usize = 12;
+const INDEXED_FROM: usize = 24;
 
 impl Map {
     /// The value of a key.
@@ -115,13 +117,34 @@ impl Map {
         self.entries.is_empty()
     }
 
+    /// A copy with room for more.
+    pub fn with_room(&self, more: usize) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.len() + more);
+        entries.extend_from_slice(&self.entries);
+        Self { entries, index: self.index.clone() }
+    }
+
+    /// A copy with other values.
+    pub fn with_values(&self, mut value: impl FnMut(&Entry) -> Node) -> Self {
+        let entries = self.entries.iter().map(|entry| {
+            let value = value(entry);
+            Entry { key: entry.key.clone(), key_span: entry.key_span, value }
+        });
+        Self { entries: entries.collect(), index: self.index.clone() }
+    }
+
+    /// The entry of a key, to be changed; its key stays.
+    pub fn entry_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        self.position(key).map(|at| &mut self.entries[at])
+    }
+
     /// Sets a key; a key that is there keeps its place in the order. Returns the entry that was replaced.
     pub fn set(&mut self, entry: Entry) -> Option<Entry> {
         if let Some(at) = self.position(&entry.key) {
             return Some(std::mem::replace(&mut self.entries[at], entry));
         }
         self.entries.push(entry);
-        self.reindex(self.entries.len() - 1);
+        self.index_from(self.entries.len() - 1);
         None
     }
 
@@ -129,26 +152,27 @@ impl Map {
     pub fn remove(&mut self, key: &str) -> Option<Entry> {
         let at = self.position(key)?;
         let entry = self.entries.remove(at);
-        self.index.clear();
-        self.reindex(self.entries.len().saturating_sub(1));
+        self.index = None;
+        self.index_from(0);
         Some(entry)
     }
 
-    fn reindex(&mut self, last: usize) {
+    fn index_from(&mut self, from: usize) {
         if self.entries.len() < INDEXED_FROM {
             return;
         }
-        let from = if self.index.is_empty() { 0 } else { last };
-        for at in from..self.entries.len() {
-            self.index.insert(self.entries[at].key.clone(), at);
+        let from = if self.index.is_some() { from } else { 0 };
+        let index = Arc::make_mut(self.index.get_or_insert_default());
+        for (at, entry) in self.entries.iter().enumerate().skip(from) {
+            index.insert(entry.key.clone(), at);
         }
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        if self.index.is_empty() {
-            return self.entries.iter().position(|entry| &*entry.key == key);
+        match &self.index {
+            Some(index) => index.get(key).copied(),
+            None => self.entries.iter().position(|entry| &*entry.key == key),
         }
-        self.index.get(key).copied()
     }
 }
 

@@ -1,13 +1,15 @@
 //! What is legal and surely not meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::compile::Shared;
 use crate::needs;
 use crate::rules;
 use crate::session::Session;
 use crate::suggest;
-use crate::syntax::{Entry, Map, Node};
+use crate::syntax::{Entry, Map, Node, Value};
+use crate::variables;
 
 /// Predefined variables that a rule may name although this pipeline has none of that name.
 const PREDEFINED: &str = "CI GITLAB_CI CI_SERVER CI_API_V4_URL CI_API_GRAPHQL_URL CI_BUILDS_DIR CI_COMMIT_AUTHOR CI_COMMIT_BEFORE_SHA \
@@ -41,15 +43,23 @@ CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_SHA CI_EXTERNAL_PULL_REQUEST_TARGET_BRANC
 
 /// Looks at every job and at the workflow.
 pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
-    let mut known = Known { names: known_names(root, shared, session), near: BTreeMap::new() };
+    let layers = session.known.clone();
+    let names = known_names(root, shared, &layers);
+    let mut known = Known { names, near: BTreeMap::new() };
+    let mut sound = BTreeSet::new();
     if let Some(list) = root.get("workflow").and_then(|workflow| workflow.get("rules")) {
         rule_list(list, "`workflow`", &mut known, session);
     }
     for entry in root.iter().filter(|entry| crate::compile::is_job(&entry.key)) {
-        let subject = format!("job `{}`", entry.key);
-        if let Some(list) = entry.value.get("rules") {
-            rule_list(list, &subject, &mut known, session);
+        if let Some(list) =
+            entry.value.get("rules").filter(|list| identity(list).is_none_or(|list| !sound.contains(&list)))
+        {
+            let before = session.sink.count();
+            rule_list(list, &format!("job `{}`", entry.key), &mut known, session);
             never(list, entry, session);
+            if session.sink.count() == before {
+                sound.extend(identity(list));
+            }
         }
         if let Some(list) = entry.value.get("needs") {
             shaky_needs(list, entry, root, session);
@@ -57,44 +67,54 @@ pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
     }
 }
 
+/// What tells lists apart that jobs do not share by `extends` or an alias.
+fn identity(list: &Node) -> Option<*const Vec<Node>> {
+    match &list.value {
+        Value::List(items) => Some(Arc::as_ptr(items)),
+        _ => None,
+    }
+}
+
 /// Names of variables that may be defined, sorted, and what the others look like.
-struct Known {
-    names: Vec<String>,
+struct Known<'n> {
+    names: Vec<&'n str>,
     near: BTreeMap<String, Option<String>>,
 }
 
-impl Known {
+impl Known<'_> {
     fn near(&mut self, name: &str) -> Option<String> {
         if let Some(near) = self.near.get(name) {
             return near.clone();
         }
-        let near = suggest::nearest(name, self.names.iter().map(String::as_str)).filter(|near| near.len() > 4);
+        let near = suggest::nearest(name, self.names.iter().copied()).filter(|near| near.len() > 4);
         let near = near.map(str::to_owned);
         self.near.insert(name.to_owned(), near.clone());
         near
     }
 }
 
-fn known_names(root: &Map, shared: &Shared, session: &Session<'_>) -> Vec<String> {
-    let mut names: Vec<String> = PREDEFINED.split_whitespace().map(str::to_owned).collect();
-    names.extend(shared.variables.iter().map(|variable| variable.key.clone()));
-    let known = &session.known;
-    for layer in [&known.pipeline, &known.settings, &known.predefined] {
-        names.extend(layer.keys().cloned());
+fn known_names<'n>(root: &'n Map, shared: &'n Shared, layers: &'n variables::Known) -> Vec<&'n str> {
+    let mut names: BTreeSet<&str> = PREDEFINED.split_whitespace().collect();
+    names.extend(shared.variables.iter().map(|variable| variable.key.as_str()));
+    for layer in [&layers.pipeline, &layers.settings, &layers.predefined] {
+        names.extend(layer.keys().map(String::as_str));
     }
+    let mut defined = |holder: &'n Node| {
+        let variables = holder.get("variables").and_then(Node::as_map);
+        names.extend(variables.into_iter().flat_map(Map::iter).map(|entry| &*entry.key));
+    };
+    let mut seen = BTreeSet::new();
     for entry in root.iter() {
-        let rules = entry.value.get("rules").map(rules::flat).unwrap_or_default();
-        for holder in rules.into_iter().chain([&entry.value]) {
-            let variables = holder.get("variables").and_then(Node::as_map);
-            names.extend(variables.into_iter().flat_map(Map::iter).map(|entry| entry.key.to_string()));
+        defined(&entry.value);
+        let Some(list) = entry.value.get("rules") else { continue };
+        if identity(list).is_none_or(|list| seen.insert(list)) {
+            rules::flat(list).into_iter().for_each(&mut defined);
         }
     }
-    names.sort();
-    names.dedup();
-    names
+    names.into_iter().collect()
 }
 
-fn rule_list(list: &Node, subject: &str, known: &mut Known, session: &mut Session<'_>) {
+fn rule_list(list: &Node, subject: &str, known: &mut Known<'_>, session: &mut Session<'_>) {
     let rules = rules::flat(list);
     if let Some(at) = rules.iter().position(|rule| is_unconditional(rule))
         && let Some(behind) = rules.get(at + 1)
@@ -116,8 +136,8 @@ fn rule_list(list: &Node, subject: &str, known: &mut Known, session: &mut Sessio
 }
 
 /// Variables may come from settings, so only what looks misspelt is told.
-fn misspelt(name: &str, node: &Node, subject: &str, known: &mut Known, session: &mut Session<'_>) {
-    if known.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok() {
+fn misspelt(name: &str, node: &Node, subject: &str, known: &mut Known<'_>, session: &mut Session<'_>) {
+    if known.names.binary_search(&name).is_ok() {
         return;
     }
     let near = known.near(name);
@@ -155,11 +175,13 @@ fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>
         else {
             continue;
         };
-        let Some(rules) = target.value.get("rules") else { continue };
+        let Some(rules) = target.value.get("rules").filter(|rules| !own.is_some_and(|own| own.is_same(rules))) else {
+            continue;
+        };
         let kept = rules::flat(rules)
             .iter()
             .any(|rule| is_unconditional(rule) && rule.get("when").and_then(Node::as_text) != Some("never"));
-        if !kept && !own.is_some_and(|own| own.is_same(rules)) {
+        if !kept {
             let message =
                 format!("job `{}` needs `{name}`, which its rules may leave out; then there is no pipeline", entry.key);
             session

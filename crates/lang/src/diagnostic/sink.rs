@@ -73,7 +73,7 @@ impl Finding {
 impl Sink {
     /// Takes a file in; its number marks the spans of what is in it.
     pub fn add_file(&mut self, source: SourceFile, text: Arc<str>, included_from: Option<Span>) -> FileId {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let ends = text.match_indices('\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| u32::try_from(at + 1).unwrap_or(u32::MAX))).collect();
         self.files.files.push(File { source, text, lines, included_from });
         u32::try_from(self.files.files.len() - 1).unwrap_or(u32::MAX)
@@ -93,6 +93,11 @@ impl Sink {
     /// How many errors there are.
     pub fn error_count(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+    }
+
+    /// How many findings there are.
+    pub fn count(&self) -> usize {
+        self.findings.len()
     }
 
     /// Reports an error.

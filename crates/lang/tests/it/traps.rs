@@ -7,7 +7,7 @@ use serin_lang::{Answer, Answers, Compilation, Context, Request, SourceFile, Ste
 /// Far above what any of these takes, so that a slow machine does not fail it; what grows without bound does.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-fn run(bytes: impl Into<Vec<u8>>, file: impl Fn(&Request) -> Answer) -> Compilation {
+fn run(bytes: impl Into<Vec<u8>>, mut file: impl FnMut(&Request) -> Answer) -> Compilation {
     let started = Instant::now();
     let context = Context { branch: Some("main".to_owned()), default_branch: "main".to_owned(), ..Context::default() };
     let entry = SourceFile::new(".gitlab-ci.yml", bytes);
@@ -81,6 +81,13 @@ fn include_loops() {
     let done =
         run(format!("include: [{}]\njob: {{script: echo}}", many.join(", ")), |_| Answer::File(b".x: 1".to_vec()));
     assert!(done.diagnostics.iter().any(|found| found.message.contains("more than 150 files")));
+    let mut asked = 0;
+    let done = run(format!("include: [{}]\njob: {{script: echo}}", many.join(", ")), |_| {
+        asked += 1;
+        Answer::Missing(String::new())
+    });
+    assert!(done.diagnostics.iter().any(|found| found.message.contains("more than 150 files")));
+    assert_eq!((asked, done.diagnostics.len()), (150, 151));
 }
 
 #[test]
