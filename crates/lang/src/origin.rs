@@ -36,11 +36,12 @@ impl Origin {
     /// The request for the files of the tree.
     pub fn listing(&self) -> Option<Request> {
         match self {
-            Self::Own => Some(Request::TreeListing { project: None, reference: None }),
+            // A template has no tree: it asks about the project that uses it.
+            Self::Own | Self::Template => Some(Request::TreeListing { project: None, reference: None }),
             Self::Project { project, reference } => {
                 Some(Request::TreeListing { project: Some(project.clone()), reference: reference.clone() })
             }
-            Self::Remote | Self::Template => None,
+            Self::Remote => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The built-in template of the three flows.
 
+mod checks;
+
 use std::fmt::Write;
 
 use serin_model::service::{Branches, Config};
@@ -10,7 +12,8 @@ use crate::SourceFile;
 pub const DEVOPS: &str = "DevOps.gitlab-ci.yml";
 
 /// The three flows for a service, as a pipeline file: CI on merge requests into develop, CD on develop, Release on
-/// master. Jobs without commands are left out.
+/// master. Jobs without commands are left out; code checks and tests that a service does not name are run by the
+/// ecosystem's own tools, chosen by the files that are there.
 #[must_use]
 pub fn devops(config: &Config) -> SourceFile {
     let when = When::of(&config.branches);
@@ -26,11 +29,9 @@ pub fn devops(config: &Config) -> SourceFile {
         job(&mut out, "build", "build", &[&when.ci, &when.cd, &when.release]);
         list(&mut out, "  script:", "    ", commands.into_iter());
         out.push_str("  interruptible: true\n");
-        if !service.outputs.is_empty() {
-            out.push_str("  artifacts:\n");
-            list(&mut out, "    paths:", "      ", service.outputs.iter());
-        }
+        checks::reports_of_build(&mut out, service);
     }
+    checks::jobs(&mut out, service, &[&when.ci, &when.cd]);
     job(&mut out, "package", "package", &[&when.ci, &when.cd, &when.release]);
     out.push_str("  serin: { action: package }\n");
     if has("test") {
@@ -132,8 +133,8 @@ fn integration(out: &mut String, name: &str, rule: &String, commands: &[String])
 #[cfg(test)]
 mod tests {
     use super::devops;
-    use crate::{Answers, Compilation, Context, PipelineSource, SourceFile, Step, compile, service};
-    use serin_model::plan::{Variable, Work};
+    use crate::{Answer, Answers, Compilation, Context, PipelineSource, Request, SourceFile, Step, compile, service};
+    use serin_model::plan::{Job, Variable, Work};
 
     const SERVICE: &str = "
 service: {name: shop, build: [make build], test: ['echo \"$X: y\"'], integration: [./it.sh], outputs: [shop]}
@@ -141,6 +142,15 @@ environments: {test: {nodes: 1}, production: {pools: {a: {nodes: 3}, b: {nodes: 
 ";
 
     fn flow(service: &str, source: PipelineSource, branch: &str) -> Vec<String> {
+        let plan = plan(service, (source, branch), &["serin.yml"]);
+        let show = |job: &Job| match &job.work {
+            Work::Action(action) => format!("{}={}/{}", job.name, action.as_str(), job.when.as_str()),
+            _ => job.name.clone(),
+        };
+        plan.iter().map(show).collect()
+    }
+
+    fn plan(service: &str, (source, branch): (PipelineSource, &str), files: &[&str]) -> Vec<Job> {
         let config = service::parse(&SourceFile::new("serin.yml", service)).0.unwrap();
         let predefined = match source {
             PipelineSource::MergeRequestEvent => vec![Variable::plain("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", branch)],
@@ -153,14 +163,54 @@ environments: {test: {nodes: 1}, production: {pools: {a: {nodes: 3}, b: {nodes: 
             predefined,
             ..Context::default()
         };
-        let Step::Done(done) = compile(&devops(&config), &context, &Answers::default()) else { panic!("asked") };
+        let mut answers = Answers::default();
+        let files = files.iter().map(|file| (*file).to_owned()).collect();
+        answers.give(Request::TreeListing { project: None, reference: None }, Answer::Files(files));
+        let Step::Done(done) = compile(&devops(&config), &context, &answers) else { panic!("asked") };
         let Compilation { plan, diagnostics, .. } = *done;
         assert_eq!(diagnostics, []);
-        let show = |job: &serin_model::plan::Job| match &job.work {
-            Work::Action(action) => format!("{}={}/{}", job.name, action.as_str(), job.when.as_str()),
-            _ => job.name.clone(),
+        plan.map(|plan| plan.jobs).unwrap_or_default()
+    }
+
+    fn reports(job: &Job) -> Vec<(String, Vec<String>)> {
+        let Work::Script(script) = &job.work else { return Vec::new() };
+        script.artifacts.as_ref().map(|artifacts| artifacts.reports.clone()).unwrap_or_default()
+    }
+
+    #[test]
+    fn tools_are_chosen_by_the_files() {
+        let jobs = |files: &[&str]| {
+            let service = "service: {name: shop, build: [make]}";
+            let jobs = plan(service, (PipelineSource::MergeRequestEvent, "develop"), files);
+            jobs.into_iter().filter(|job| job.name.contains('-')).collect::<Vec<_>>()
         };
-        plan.map(|plan| plan.jobs.iter().map(show).collect()).unwrap_or_default()
+        let names = |files: &[&str]| jobs(files).iter().map(|job| job.name.clone()).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(&["serin.yml"]), "");
+        assert_eq!(names(&["Cargo.toml", "src/main.rs"]), "check-rust");
+        assert_eq!(names(&["Cargo.toml", ".config/nextest.toml"]), "check-rust test-rust");
+        assert_eq!(names(&["pyproject.toml", "tests/test_a.py"]), "check-python test-python");
+        assert_eq!(names(&["package.json", "eslint.config.mjs"]), "check-javascript");
+        assert_eq!(names(&["go.mod", "pom.xml"]), "check-go test-go test-java");
+        let check = &jobs(&["Cargo.toml"])[0];
+        assert_eq!(reports(check), [("codequality".to_owned(), vec!["check-rust.json".to_owned()])]);
+    }
+
+    #[test]
+    fn a_service_that_names_its_check_gets_that_one() {
+        let service = "service: {name: shop, build: [make], test: [make test], check: [make lint], \
+                       reports: {sarif: lint.sarif, junit: [a.xml, b.xml], coverage_report: c.xml}}";
+        let jobs = plan(service, (PipelineSource::MergeRequestEvent, "develop"), &["Cargo.toml", "go.mod"]);
+        let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+        assert_eq!(names, ["build", "check", "package"]);
+        assert_eq!(reports(&jobs[1]), [("sarif".to_owned(), vec!["lint.sarif".to_owned()])]);
+        let of_build = reports(&jobs[0]);
+        assert_eq!(of_build.len(), 2, "{of_build:?}");
+        assert!(of_build.contains(&("junit".to_owned(), vec!["a.xml".to_owned(), "b.xml".to_owned()])), "{of_build:?}");
+        let none = "service: {name: shop, build: [make], test: [make test], check: [], reports: {sarif: x}}";
+        let jobs = plan(none, (PipelineSource::Push, "develop"), &["Cargo.toml"]);
+        assert_eq!(jobs[0].name, "build");
+        assert_eq!(reports(&jobs[0]).len(), 1);
+        assert!(jobs.iter().all(|job| !job.name.starts_with("check")));
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub struct Service {
     pub build: Vec<String>,
     /// Commands of the unit tests.
     pub test: Vec<String>,
+    /// Commands of the code check; `None`: the template chooses the ecosystem's own tools by the files that are there.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub check: Option<Vec<String>>,
+    /// Reports that these commands write, by kind as in `artifacts:reports`, each with its files.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub reports: Vec<(String, Vec<String>)>,
     /// Commands of the integration tests; `SERIN_TARGET_URLS` holds the nodes' addresses, separated by blanks.
     pub integration: Vec<String>,
     /// Globs of what the build leaves for packaging (artifacts of the template's build job).

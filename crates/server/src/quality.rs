@@ -4,8 +4,10 @@
 //! stands is kept with the moment at which its pipeline finished; a pipeline that runs again is judged again.
 
 mod collect;
+mod details;
 mod facts;
 mod record;
+mod trend;
 
 use serin_model::quality::Gate;
 use serin_model::{CommitId, Status};
@@ -24,6 +26,8 @@ use crate::pipeline::create::SERVICE_FILE;
 use crate::pipeline::record::{decode, encode};
 
 pub use collect::keep;
+pub use details::{Details, FileDetails, TestDetails};
+pub use trend::{Point, trend};
 
 /// Bytes of an override's reason.
 const REASON_BYTES_MAX: usize = 1_000;
@@ -38,8 +42,25 @@ pub async fn of_request(app: &App, request: &MergeRequest) -> Result<Option<wire
     drop(db);
     match newest {
         Some(pipeline) => of_pipeline(app, &pipeline).await,
-        None => Ok(None),
+        None => of_source(app, request).await,
     }
+}
+
+/// How a merge request without a pipeline of its own stands: by the reports of its source branch, where the pipeline of
+/// the very commit has finished. So a release is judged by what `develop` was tested with.
+async fn of_source(app: &App, request: &MergeRequest) -> Result<Option<wire::Judgement>> {
+    let mut db = app.store.read().await?;
+    // The tree of a commit is never its own id: only the commit itself is asked for.
+    let wanted = (request.head_commit.as_str(), request.head_commit.as_str());
+    let Some(id) = rows::quality_report_pipeline(&mut db, (request.project_id, 0), wanted).await? else {
+        return Ok(None);
+    };
+    let found = pipelines::pipeline_get(&mut db, id).await?;
+    drop(db);
+    let finished = |pipeline: &Pipeline| Status::parse(&pipeline.status).is_some_and(Status::is_final);
+    let Some(mut pipeline) = found.filter(finished) else { return Ok(None) };
+    pipeline.target_commit = Some(request.target_commit.clone());
+    Ok(Some(judge(app, &pipeline).await?.0))
 }
 
 /// How a merge request's pipeline stands; `None`: it is not finished, or belongs to no merge request.
@@ -54,14 +75,36 @@ pub async fn of_pipeline(app: &App, pipeline: &Pipeline) -> Result<Option<wire::
     if let Some(known) = rows::quality_gate_get(&mut *app.store.read().await?, pipeline.id, at).await? {
         return Ok(Some(decode(&known)?));
     }
-    let judgement = judge(app, pipeline).await?;
-    let mut tx = app.store.begin().await?;
-    rows::quality_gate_set(&mut tx, pipeline.id, at, &encode(&judgement)?).await?;
-    tx.commit().await?;
-    Ok(Some(judgement))
+    Ok(Some(judge_and_keep(app, (pipeline, at)).await?.0))
 }
 
-async fn judge(app: &App, pipeline: &Pipeline) -> Result<wire::Judgement> {
+async fn judge_and_keep(app: &App, (pipeline, at): (&Pipeline, i64)) -> Result<(wire::Judgement, Details)> {
+    let (judgement, details) = judge(app, pipeline).await?;
+    let mut tx = app.store.begin().await?;
+    let texts = (encode(&judgement)?, encode(&details)?);
+    rows::quality_gate_set(&mut tx, (pipeline.id, at), (&texts.0, &texts.1)).await?;
+    tx.commit().await?;
+    Ok((judgement, details))
+}
+
+/// What stands at which line of a merge request's pipeline, and its failing tests at length; `None`: it is not finished,
+/// or belongs to no merge request.
+///
+/// # Errors
+/// Where repository or database fail.
+pub async fn details_of(app: &App, pipeline: &Pipeline) -> Result<Option<Details>> {
+    let finished = Status::parse(&pipeline.status).is_some_and(Status::is_final);
+    let Some(at) = pipeline.finished_at.filter(|_| finished && pipeline.target_commit.is_some()) else {
+        return Ok(None);
+    };
+    let known = rows::quality_gate_details(&mut *app.store.read().await?, pipeline.id, at).await?;
+    match known.filter(|text| !text.is_empty()) {
+        Some(text) => Ok(Some(decode(&text)?)),
+        None => Ok(Some(judge_and_keep(app, (pipeline, at)).await?.1)),
+    }
+}
+
+async fn judge(app: &App, pipeline: &Pipeline) -> Result<(wire::Judgement, Details)> {
     let target = pipeline.target_commit.clone().unwrap_or_default();
     let gate = gate_of(app, pipeline.project_id, &[&target, &pipeline.commit_id]).await?;
     let gathered = facts::gather(app, pipeline).await?;
@@ -71,12 +114,13 @@ async fn judge(app: &App, pipeline: &Pipeline) -> Result<wire::Judgement> {
         (false, true) => "passed",
         (false, false) => "failed",
     };
-    Ok(wire::Judgement {
+    let judgement = wire::Judgement {
         status: status.to_owned(),
         blocks: gate.is_some_and(|gate| gate.blocks),
         conditions: conditions.iter().map(shown).collect(),
         ..gathered.shown
-    })
+    };
+    Ok((judgement, gathered.details))
 }
 
 fn shown(condition: &Condition) -> wire::Condition {
@@ -113,21 +157,29 @@ pub async fn blockers(app: &App, request: &MergeRequest, pipeline: Option<&Pipel
         return Ok(Vec::new());
     }
     drop(db);
-    let Some(pipeline) = pipeline else {
-        let gate = gate_of(app, request.project_id, &[&request.target_commit, &request.head_commit]).await?;
-        let asks = gate.is_some_and(|gate| gate.blocks);
-        let why = "the quality gate asks for reports, and no pipeline ran: run one";
-        return Ok(if asks { vec![why.to_owned()] } else { Vec::new() });
-    };
-    let judgement = match of_pipeline(app, pipeline).await {
-        Ok(judgement) => judgement.unwrap_or_default(),
-        Err(error) => return Ok(blockers_of_failure(app, pipeline, &error).await),
-    };
+    let Some(pipeline) = pipeline else { return blockers_by_source(app, request).await };
+    match of_pipeline(app, pipeline).await {
+        Ok(judgement) => Ok(blockers_of(judgement.unwrap_or_default())),
+        Err(error) => Ok(blockers_of_failure(app, pipeline, &error).await),
+    }
+}
+
+async fn blockers_by_source(app: &App, request: &MergeRequest) -> Result<Vec<String>> {
+    if let Some(judgement) = of_source(app, request).await? {
+        return Ok(blockers_of(judgement));
+    }
+    let gate = gate_of(app, request.project_id, &[&request.target_commit, &request.head_commit]).await?;
+    let asks = gate.is_some_and(|gate| gate.blocks);
+    let why = "the quality gate asks for reports, and no pipeline ran: run one";
+    Ok(if asks { vec![why.to_owned()] } else { Vec::new() })
+}
+
+fn blockers_of(judgement: wire::Judgement) -> Vec<String> {
     if !judgement.blocks {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let open = judgement.conditions.into_iter().filter(|condition| condition.verdict != "passed");
-    Ok(open.map(|condition| format!("quality gate: {}", condition.english)).collect())
+    open.map(|condition| format!("quality gate: {}", condition.english)).collect()
 }
 
 /// What cannot be judged is not passed where the gate blocks, and nobody's concern where it does not.

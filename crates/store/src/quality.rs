@@ -35,6 +35,8 @@ pub struct Report {
     pub notes: String,
     /// What it holds, JSON with a version.
     pub body: String,
+    /// What it holds in figures, JSON; empty where it cannot be read.
+    pub summary: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
 }
@@ -56,8 +58,8 @@ pub struct Override {
 pub async fn quality_report_set(db: &mut Connection, report: &Report) -> Result<()> {
     sqlx::query(
         "insert or replace into quality_report (project_id, pipeline_id, job_id, attempt, job_name, kind, path,
-            commit_id, tree_id, format, problem, notes, body, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            commit_id, tree_id, format, problem, notes, body, summary, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(report.project_id)
     .bind(report.pipeline_id)
@@ -72,6 +74,7 @@ pub async fn quality_report_set(db: &mut Connection, report: &Report) -> Result<
     .bind(&report.problem)
     .bind(&report.notes)
     .bind(&report.body)
+    .bind(&report.summary)
     .bind(report.created_at)
     .execute(db)
     .await?;
@@ -103,25 +106,72 @@ pub async fn quality_report_list(db: &mut Connection, pipeline_id: i64) -> Resul
     .await
 }
 
-/// The newest pipeline that built a commit and left readable reports.
-pub async fn quality_report_pipeline(db: &mut Connection, project_id: i64, commit: &str) -> Result<Option<i64>> {
+/// The newest pipeline besides another that built a commit, or one of the same tree, and left readable reports.
+pub async fn quality_report_pipeline(
+    db: &mut Connection,
+    (project_id, besides): (i64, i64),
+    (commit, tree): (&str, &str),
+) -> Result<Option<i64>> {
     sqlx::query_scalar(
-        "select max(pipeline_id) from quality_report where project_id = $1 and commit_id = $2 and problem is null",
+        "select max(pipeline_id) from quality_report
+         where project_id = $1 and pipeline_id <> $2 and (commit_id = $3 or tree_id = $4) and problem is null",
     )
     .bind(project_id)
+    .bind(besides)
     .bind(commit)
+    .bind(tree)
     .fetch_one(db)
     .await
 }
 
-/// The project's newest readable reports of tests.
-pub async fn quality_report_history(db: &mut Connection, project_id: i64, most: i64) -> Result<Vec<Report>> {
+/// The readable reports of tests of the project's newest pipelines, the newest first: number, and bytes that it holds.
+pub async fn quality_report_history(db: &mut Connection, project_id: i64, pipelines: i64) -> Result<Vec<(i64, i64)>> {
     sqlx::query_as(
-        "select * from quality_report where project_id = $1 and kind = 'junit' and problem is null
-         order by id desc limit $2",
+        "select id, length(body) from quality_report
+         where project_id = $1 and kind = 'junit' and problem is null and pipeline_id in
+            (select distinct pipeline_id from quality_report where project_id = $1 and kind = 'junit'
+             order by pipeline_id desc limit $2)
+         order by id desc",
     )
     .bind(project_id)
-    .bind(most)
+    .bind(pipelines)
+    .fetch_all(db)
+    .await
+}
+
+/// The report of that number.
+pub async fn quality_report_get(db: &mut Connection, id: i64) -> Result<Option<Report>> {
+    sqlx::query_as("select * from quality_report where id = $1").bind(id).fetch_optional(db).await
+}
+
+/// A report's figures, with the pipeline that they are of.
+#[derive(Clone, Debug, FromRow)]
+pub struct Figures {
+    /// The pipeline.
+    pub pipeline_id: i64,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at: i64,
+    /// The figures, JSON.
+    pub summary: String,
+}
+
+/// The figures of the newest finished pipelines of a branch, the newest first.
+pub async fn quality_figures_list(
+    db: &mut Connection,
+    (project_id, ref_name): (i64, &str),
+    pipelines: i64,
+) -> Result<Vec<Figures>> {
+    sqlx::query_as(
+        "select quality_report.pipeline_id, newest.created_at, quality_report.summary
+         from (select id, created_at from pipeline
+               where project_id = $1 and ref_name = $2 and finished_at is not null order by id desc limit $3) as newest
+         join quality_report on quality_report.pipeline_id = newest.id
+         join job on job.id = quality_report.job_id and job.attempt = quality_report.attempt
+         where quality_report.summary <> '' order by newest.id desc, quality_report.id",
+    )
+    .bind(project_id)
+    .bind(ref_name)
+    .bind(pipelines)
     .fetch_all(db)
     .await
 }
@@ -135,14 +185,30 @@ pub async fn quality_gate_get(db: &mut Connection, pipeline_id: i64, finished_at
         .await
 }
 
-/// Keeps how a pipeline stands before the gate.
-pub async fn quality_gate_set(db: &mut Connection, pipeline_id: i64, finished_at: i64, judgement: &str) -> Result<()> {
-    sqlx::query("insert or replace into quality_gate (pipeline_id, finished_at, judgement) values ($1, $2, $3)")
+/// What stands at which line of a pipeline that finished at that time.
+pub async fn quality_gate_details(db: &mut Connection, pipeline_id: i64, finished_at: i64) -> Result<Option<String>> {
+    sqlx::query_scalar("select details from quality_gate where pipeline_id = $1 and finished_at = $2")
         .bind(pipeline_id)
         .bind(finished_at)
-        .bind(judgement)
-        .execute(db)
-        .await?;
+        .fetch_optional(db)
+        .await
+}
+
+/// Keeps how a pipeline stands before the gate, and what stands at which line.
+pub async fn quality_gate_set(
+    db: &mut Connection,
+    (pipeline_id, finished_at): (i64, i64),
+    (judgement, details): (&str, &str),
+) -> Result<()> {
+    sqlx::query(
+        "insert or replace into quality_gate (pipeline_id, finished_at, judgement, details) values ($1, $2, $3, $4)",
+    )
+    .bind(pipeline_id)
+    .bind(finished_at)
+    .bind(judgement)
+    .bind(details)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

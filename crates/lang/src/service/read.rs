@@ -67,6 +67,8 @@ fn service(node: Option<&Node>) -> Service {
         name: text(node, "name").unwrap_or_default(),
         build: texts(node, "build"),
         test: texts(node, "test"),
+        check: node.and_then(|node| node.get("check")).map(Node::flat_texts),
+        reports: reports(node.and_then(|node| node.get("reports"))),
         integration: texts(node, "integration"),
         outputs: texts(node, "outputs"),
         dockerfile: text(node.and_then(|node| node.get("image")), "dockerfile"),
@@ -87,6 +89,11 @@ fn service(node: Option<&Node>) -> Service {
         },
         stop_timeout_ms: ms(node, "stop_timeout", STOP_TIMEOUT_MS),
     }
+}
+
+fn reports(node: Option<&Node>) -> Vec<(String, Vec<String>)> {
+    let entries = node.and_then(Node::as_map).into_iter().flat_map(Map::iter);
+    entries.map(|entry| (entry.key.to_string(), entry.value.flat_texts())).collect()
 }
 
 /// A program and its arguments; a text alone is split at blanks.

@@ -20,12 +20,28 @@ const PATH: Shape = Shape { what: "a path such as `/healthz`", check: Some(path)
 const HEALTH: Shape = object(&[("path", &PATH), ("timeout", &DURATION), ("interval", &DURATION)], &[]);
 const LOGS: Shape = object(&[("format", &choice("a format", &["json", "logfmt", "text"]))], &[]);
 const IMAGE: Shape = object(&[("dockerfile", &FILLED)], &[]);
+const FILES: Shape = Shape { what: "a path or a list of paths", list: TEXTS.list, ..FILLED };
+/// The kinds of `artifacts:reports` that the gate reads.
+const REPORTS: Shape = object(
+    &[
+        ("codequality", &FILES),
+        ("sarif", &FILES),
+        ("sast", &FILES),
+        ("secret_detection", &FILES),
+        ("dependency_scanning", &FILES),
+        ("junit", &FILES),
+        ("coverage_report", &FILLED),
+    ],
+    &[],
+);
 const SERVICE: Shape = object(
     &[
         ("name", &Shape { check: Some(name), ..FILLED }),
         ("build", &COMMANDS),
         ("test", &COMMANDS),
+        ("check", &COMMANDS),
         ("integration", &COMMANDS),
+        ("reports", &REPORTS),
         ("outputs", &TEXTS),
         ("image", &IMAGE),
         ("command", &Shape { what: "a program and its arguments as a list", list: TEXTS.list, ..FILLED }),

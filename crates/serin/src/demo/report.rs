@@ -10,12 +10,16 @@ use crate::terminal::{BOLD, DIM, GREEN, RED, styled};
 /// What the demo showed.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// Milliseconds from the good change's `git push` to its first job's process.
+    /// Milliseconds from the good change's first `git push` to its first job's process.
     pub push_to_first_job_ms: i64,
-    /// Milliseconds from the good change's `git push` to the canary's verdict.
+    /// Milliseconds from the mended change's `git push` to the canary's verdict.
     pub push_to_verdict_ms: i64,
-    /// Milliseconds from the good change's `git push` to its version on every node.
+    /// Milliseconds from the mended change's `git push` to its version on every node.
     pub push_to_released_ms: i64,
+    /// Why the gate refused the good change as it was first written.
+    pub refused_by_gate: String,
+    /// The same, Chinese.
+    pub refused_by_gate_zh: String,
     /// The good change's verdict in words.
     pub good_verdict: String,
     /// The bad change's verdict in words.
@@ -103,6 +107,8 @@ impl Report {
         row("versions", versions.join("  "));
         row("whole story", format!("{:.1} s", self.seconds));
         lines.push(String::new());
+        lines.push(format!("  {} {}", styled(DIM, "gate:"), self.refused_by_gate));
+        lines.push(format!("        {}", self.refused_by_gate_zh));
         lines.push(format!("  {} {}", styled(DIM, "good:"), self.good_verdict));
         lines.push(format!("  {} {}", styled(DIM, "bad: "), self.bad_verdict));
         lines.push(format!("        {}", self.bad_verdict_zh));

@@ -45,8 +45,10 @@ const DOCKER_FILES: &[(&str, &[u8])] = &[
     ("serin.yml", include_bytes!("../../../../examples/shop-docker/serin.yml")),
 ];
 
-/// A harmless change.
-pub const GOOD: &str = include_str!("../../../../examples/shop-changes/good.patch");
+/// A change that passes every test and has a fault that the code check sees.
+pub const CARELESS: &str = include_str!("../../../../examples/shop-changes/careless.patch");
+/// What mends it; the two together are the good change.
+pub const MENDED: &str = include_str!("../../../../examples/shop-changes/mended.patch");
 /// A change that passes every test, leaks memory, and logs errors under traffic.
 pub const BAD: &str = include_str!("../../../../examples/shop-changes/bad.patch");
 
@@ -80,7 +82,12 @@ impl WorkTree {
     pub async fn change(&self, branch: &str, (patch, title): (&str, &str)) -> Result<()> {
         self.git(&["fetch", "--quiet", "origin"]).await?;
         self.git(&["checkout", "--quiet", "-B", branch, "origin/develop"]).await?;
-        let file = self.folder.with_file_name(format!("{branch}.patch"));
+        self.mend(patch, title).await
+    }
+
+    /// Applies a patch to the present branch and commits it.
+    pub async fn mend(&self, patch: &str, title: &str) -> Result<()> {
+        let file = self.folder.with_file_name("change.patch");
         std::fs::write(&file, patch)?;
         self.git(&["apply", "--index", &file.to_string_lossy()]).await?;
         self.git(&["commit", "--quiet", &format!("--message={title}")]).await?;

@@ -1,5 +1,7 @@
 //! The story: version 1, a good change released, a bad change caught. Every act goes over Git, REST or the gateway.
 
+mod gate;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,7 +49,6 @@ struct Change {
     title: &'static str,
 }
 
-const GOOD: Change = Change { branch: "delivery-days", patch: shop::GOOD, title: "Show the days until delivery" };
 const BAD: Change = Change { branch: "quick-cache", patch: shop::BAD, title: "Remember answers to be quicker" };
 
 impl<'a> Story<'a> {
@@ -104,11 +105,9 @@ impl<'a> Story<'a> {
     }
 
     async fn good_change(&mut self, first: &str) -> Result<String> {
-        self.chapter("2", "a good change");
+        self.chapter("2", "a good change, at first refused by its quality gate");
         self.begin(Chapter::Good);
-        let pushed_at = now_ms();
-        let merged = self.propose(&GOOD).await?;
-        self.report.push_to_first_job_ms = merged - pushed_at;
+        let pushed_at = self.refused_then_mended().await?;
         let pipeline = self.pipeline_of("develop").await?;
         let canary = self.canary_verdict(&pipeline, self.demo.crash).await?;
         self.report.push_to_verdict_ms = now_ms() - pushed_at;
@@ -179,8 +178,15 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Pushes a change with a merge request, waits until it is merged; when its first job started.
-    async fn propose(&mut self, change: &Change) -> Result<i64> {
+    /// Pushes a change with a merge request, and waits until it is merged.
+    async fn propose(&mut self, change: &Change) -> Result<()> {
+        let (request, _) = self.open(change).await?;
+        self.ensure_passed(&request).await?;
+        self.wait_merged(request.iid).await
+    }
+
+    /// Pushes a change with a merge request, waits until its pipeline is over; when its first job started.
+    async fn open(&mut self, change: &Change) -> Result<(rest::MergeRequest, i64)> {
         self.tree.change(change.branch, (change.patch, change.title)).await?;
         let title = format!("merge_request.title={}", change.title);
         let options = ["merge_request.create", "merge_request.target=develop", &title];
@@ -191,18 +197,26 @@ impl<'a> Story<'a> {
         self.say(&format!("git push -o merge_request.create origin {}", change.branch));
         let request = self.merge_request(change.branch).await?;
         self.say(&format!("merge request !{}: {}", request.iid, request.title));
-        let pipeline = loop {
+        let (request, pipeline) = loop {
             let found: rest::MergeRequest = self.client.get(&request_path(request.iid)).await?;
-            match found.head_pipeline {
-                Some(pipeline) => break pipeline,
+            match found.head_pipeline.clone() {
+                Some(pipeline) => break (found, pipeline),
                 None => tokio::time::sleep(LOOK).await,
             }
         };
         self.wait_for_pipeline(&pipeline).await?;
         let jobs = self.jobs(pipeline.id).await?;
         let started = jobs.iter().filter_map(|job| job.started_at.as_deref().and_then(millis)).min();
-        self.wait_merged(request.iid).await?;
-        started.context("no job was started")
+        Ok((request, started.context("no job was started")?))
+    }
+
+    /// A pipeline that failed is told with its job's log, and not waited for.
+    async fn ensure_passed(&self, request: &rest::MergeRequest) -> Result<()> {
+        let Some(pipeline) = &request.head_pipeline else { return Ok(()) };
+        let jobs = self.jobs(pipeline.id).await?;
+        let Some(failed) = jobs.iter().find(|job| job.status == "failed" && !job.allow_failure) else { return Ok(()) };
+        let log = self.client.text(&format!("/projects/{PROJECT}/jobs/{}/trace", failed.id)).await?;
+        bail!("job {} failed:\n{log}", failed.name)
     }
 
     async fn merge_request(&self, branch: &str) -> Result<rest::MergeRequest> {

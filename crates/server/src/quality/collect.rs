@@ -13,6 +13,7 @@ use serin_store::pipeline::{self as pipelines, Job, Pipeline};
 use serin_store::quality as rows;
 
 use super::record::{Body, LinesRecord};
+use super::trend::Summary;
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
@@ -125,15 +126,16 @@ fn bounded(reading: Reading) -> std::result::Result<Reading, String> {
 async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, file: File) -> Result<()> {
     let File { path, format, result } = file;
     let shown = serin_quality::text::line(&path, serin_quality::place::PATH_BYTES_MAX);
-    let (body, notes, problem) = match result {
+    let (body, summary, notes, problem) = match result {
         Ok(reading) => {
             trace_line(app, job, &format!("Read {kind} report {shown}: {format}, {}", told(&reading.content))).await?;
-            (body(app, pipeline, reading.content).await?, reading.notes, None)
+            let summary = serde_json::to_string(&Summary::of(&reading.content))?;
+            (body(app, pipeline, reading.content).await?, summary, reading.notes, None)
         }
         Err(problem) => {
             let line = format!("\x1b[0;33mWARNING: {kind} report {shown} cannot be read: {problem}\x1b[0m");
             trace_line(app, job, &line).await?;
-            (Body::Nothing, Vec::new(), Some(problem))
+            (Body::Nothing, String::new(), Vec::new(), Some(problem))
         }
     };
     let row = rows::Report {
@@ -151,6 +153,7 @@ async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, fi
         problem,
         notes: serde_json::to_string(&notes)?,
         body: encode(&body)?,
+        summary,
         created_at: now().0,
     };
     let mut tx = app.store.begin().await?;

@@ -1,6 +1,6 @@
 //! What is known of a merge request's change: its reports beside those of its merge base.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serin_git::{Diff, DiffLimits, LineKind};
 use serin_model::plan::{self, Work};
@@ -15,6 +15,7 @@ use serin_store::quality::{self as rows, Report};
 use serin_wire::quality as wire;
 
 use super::collect::KINDS;
+use super::details::{Details, TESTS_MAX, TestDetails, end_of, history};
 use super::record::{Body, add_coverage};
 use crate::App;
 use crate::error::{Error, Kind, Result};
@@ -22,10 +23,14 @@ use crate::pipeline::record::decode;
 
 /// Commits before the target that are asked for reports.
 const BASE_COMMITS_MAX: u32 = 100;
+/// A job whose variable of this name is `true` may leave a report that it names unwritten.
+const OPTIONAL_REPORTS: &str = "SERIN_OPTIONAL_REPORTS";
 /// Findings and tests that are shown by name.
 const SHOWN_MAX: usize = 100;
-/// Reports of tests in which flaky ones are looked for.
-const HISTORY_MAX: i64 = 60;
+/// Pipelines in whose reports flaky tests are looked for.
+const HISTORY_PIPELINES_MAX: i64 = 60;
+/// Bytes of reports in which flaky tests are looked for; the newest are read first.
+const HISTORY_BYTES_MAX: i64 = 64 << 20;
 /// What of a difference is looked at.
 const LIMITS: DiffLimits =
     DiffLimits { files_max: 20_000, file_lines_max: 200_000, line_bytes_max: 16, patch_bytes_max: 128 << 20 };
@@ -34,7 +39,11 @@ const LIMITS: DiffLimits =
 pub(super) struct Gathered {
     pub(super) facts: Facts,
     pub(super) shown: wire::Judgement,
+    pub(super) details: Details,
 }
+
+/// What history says of the tests that do not simply pass.
+type Histories = BTreeMap<(String, String), Vec<Run>>;
 
 /// The reports of one pipeline, by content.
 #[derive(Default)]
@@ -65,13 +74,15 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline) -> Result<Gathered> {
     let mut gathered = Gathered {
         facts: Facts { reports: states, ..Facts::default() },
         shown: wire::Judgement { base_pipeline, notes: head.notes.clone(), ..wire::Judgement::default() },
+        details: Details::default(),
     };
     gathered.findings(&head, &base, &touched);
     if let Some(tests) = &head.tests {
-        let flaky = flaky(app, pipeline, tests).await?;
-        gathered.tests(tests, base.tests.as_deref(), &flaky);
+        let histories = histories(app, pipeline, tests).await?;
+        gathered.tests(tests, base.tests.as_deref(), &histories);
     }
     gathered.coverage(&head, &base, &touched);
+    gathered.details.settle();
     Ok(gathered)
 }
 
@@ -81,6 +92,9 @@ fn states(found: &[Report], jobs: &[Job]) -> Result<Vec<ReportState>> {
     for job in jobs {
         let has_run = matches!(Status::parse(&job.status), Some(Status::Success | Status::Failed));
         let plan: plan::Job = decode(&job.plan)?;
+        if plan.variables.iter().any(|variable| variable.key == OPTIONAL_REPORTS && variable.value == "true") {
+            continue;
+        }
         let Work::Script(script) = plan.work else { continue };
         let named = script.artifacts.map(|artifacts| artifacts.reports).unwrap_or_default();
         for (kind, _) in named.into_iter().filter(|(kind, _)| has_run && KINDS.contains(&kind.as_str())) {
@@ -131,7 +145,9 @@ async fn base(app: &App, pipeline: &Pipeline) -> Result<(Option<i64>, Reports)> 
     let commits = repository.git.log(None, &CommitId(target.clone()), BASE_COMMITS_MAX).await?;
     for commit in commits {
         let mut db = app.store.read().await?;
-        if let Some(found) = rows::quality_report_pipeline(&mut db, pipeline.project_id, &commit.id.0).await? {
+        let wanted = (commit.id.0.as_str(), commit.tree.0.as_str());
+        let found = rows::quality_report_pipeline(&mut db, (pipeline.project_id, pipeline.id), wanted).await?;
+        if let Some(found) = found {
             let list = rows::quality_report_list(&mut db, found).await?;
             return Ok((Some(found), reports(list)?));
         }
@@ -171,25 +187,32 @@ fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<std::ops::RangeInclusive<u3
     ranges
 }
 
-/// Flaky tests with their rate, found in the newest reports of the project.
-async fn flaky(app: &App, pipeline: &Pipeline, tests: &[TestCase]) -> Result<BTreeMap<(String, String), f64>> {
-    let suspects: BTreeMap<TestId<'_>, ()> =
-        tests.iter().filter(|test| test.outcome == Outcome::Failed || test.flaky).map(|test| (test.id(), ())).collect();
+/// The runs of the tests that do not simply pass, the oldest first, in the newest reports of the project.
+async fn histories(app: &App, pipeline: &Pipeline, tests: &[TestCase]) -> Result<Histories> {
+    let suspects: BTreeSet<TestId<'_>> =
+        tests.iter().filter(|test| test.outcome == Outcome::Failed || test.flaky).map(TestCase::id).collect();
+    let mut runs = Histories::new();
     if suspects.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(runs);
     }
-    let history = rows::quality_report_history(&mut *app.store.read().await?, pipeline.project_id, HISTORY_MAX).await?;
-    let mut runs: BTreeMap<(String, String), Vec<Run>> = BTreeMap::new();
-    for row in history {
+    let mut db = app.store.read().await?;
+    let known = rows::quality_report_history(&mut db, pipeline.project_id, HISTORY_PIPELINES_MAX).await?;
+    let mut bytes = 0;
+    let newest = known.into_iter().take_while(|(_, length)| {
+        bytes += length;
+        bytes <= HISTORY_BYTES_MAX
+    });
+    for (id, _) in newest.collect::<Vec<_>>().into_iter().rev() {
+        let Some(row) = rows::quality_report_get(&mut db, id).await? else { continue };
         let Body::Tests(found) = decode(&row.body)? else { continue };
         for test in found.into_iter().map(TestCase::from).filter(|test| test.outcome != Outcome::Skipped) {
-            if suspects.contains_key(&test.id()) {
+            if suspects.contains(&test.id()) {
                 let run = Run { tree: row.tree_id.clone(), failed: test.outcome == Outcome::Failed, flaky: test.flaky };
                 runs.entry((test.class.to_string(), test.name.to_string())).or_default().push(run);
             }
         }
     }
-    Ok(runs.into_iter().filter_map(|(id, runs)| Some((id, flakiness(&runs).rate()?))).collect())
+    Ok(runs)
 }
 
 impl Gathered {
@@ -204,6 +227,7 @@ impl Gathered {
             self.shown.notes.push(note.to_owned());
         }
         new.sort_by_key(|index| std::cmp::Reverse(found[*index].finding.severity));
+        new.iter().for_each(|index| self.details.finding(finding(&found[*index])));
         let shown: Vec<wire::Finding> = new.iter().take(SHOWN_MAX).map(|index| finding(&found[*index])).collect();
         self.facts.new_findings = Some(new.iter().map(|index| found[*index].finding.severity).collect());
         self.facts.worst_findings = shown.iter().map(named).collect();
@@ -212,19 +236,38 @@ impl Gathered {
         self.shown.findings = Some(wire::Findings { new: new.len(), fixed: fixed.len(), remaining, shown });
     }
 
-    fn tests(&mut self, tests: &[TestCase], base: Option<&[TestCase]>, flaky: &BTreeMap<(String, String), f64>) {
+    fn tests(&mut self, tests: &[TestCase], base: Option<&[TestCase]>, histories: &Histories) {
         let TestChange { newly_failing, still_failing, newly_passing, slower, removed, .. } =
             compare::tests(base.unwrap_or_default(), tests);
         let counts = Counts::of(tests);
-        let rate = |test: &TestCase| flaky.get(&(test.class.to_string(), test.name.to_string())).copied();
+        let runs = |test: &TestCase| histories.get(&(test.class.to_string(), test.name.to_string()));
+        let rate = |test: &TestCase| runs(test).and_then(|runs| flakiness(runs).rate());
         let shown = |test: &TestCase| wire::Test {
             name: test_name(test),
             message: test.detail.as_ref().map(|detail| detail.message.clone()).unwrap_or_default(),
             flaky_rate: rate(test),
         };
+        let flaky: Vec<&TestCase> = tests.iter().filter(|test| rate(test).is_some()).take(SHOWN_MAX).collect();
         let failing = newly_failing.iter().chain(&still_failing).take(SHOWN_MAX);
         self.facts.failing_tests = Some(counts.failed.into());
         self.facts.first_failing = failing.map(|index| test_name(&tests[*index])).collect();
+        let of = |state: &'static str, indices: &[usize]| {
+            indices.iter().map(|index| (state, &tests[*index])).collect::<Vec<_>>()
+        };
+        let passed = flaky.iter().filter(|test| test.outcome == Outcome::Passed).map(|test| ("flaky", *test));
+        let listed = of("newly_failing", &newly_failing).into_iter().chain(of("still_failing", &still_failing));
+        let at_length = listed.chain(passed).take(TESTS_MAX).map(|(state, test)| {
+            let detail = test.detail.as_deref().cloned().unwrap_or_default();
+            TestDetails {
+                name: test_name(test),
+                state: state.to_owned(),
+                message: detail.message,
+                output: end_of(&detail.output),
+                flaky_rate: rate(test),
+                history: runs(test).map(|runs| history(runs)).unwrap_or_default(),
+            }
+        });
+        self.details.tests = at_length.collect();
         self.shown.tests = Some(wire::Tests {
             passed: counts.passed,
             failed: counts.failed,
@@ -234,7 +277,7 @@ impl Gathered {
             slower: slower.len(),
             removed: removed.len(),
             newly_failing: newly_failing.iter().take(SHOWN_MAX).map(|index| shown(&tests[*index])).collect(),
-            flaky: tests.iter().filter(|test| rate(test).is_some()).take(SHOWN_MAX).map(shown).collect(),
+            flaky: flaky.into_iter().map(shown).collect(),
         });
     }
 
@@ -243,6 +286,9 @@ impl Gathered {
         let pair = |ratio: Ratio| (ratio.covered, ratio.total);
         let changed = touched.whole.then(|| coverage.changed(&touched.lines));
         self.facts.changed_coverage = changed;
+        if touched.whole {
+            self.details.coverage(coverage, &touched.lines);
+        }
         self.shown.coverage = Some(wire::Coverage {
             changed: changed.map(pair),
             whole: pair(coverage.ratio()),
