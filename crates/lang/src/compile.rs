@@ -14,7 +14,7 @@ use crate::request::Answers;
 use crate::session::Session;
 use crate::shape::{Checker, job as job_shape, root};
 use crate::syntax::{Entry, Map, Node, Span, Value};
-use crate::{Compilation, JobDetail, NotCreated, SourceFile, Step};
+use crate::{Compilation, JobDetail, NotCreated, Parsed, Step};
 use crate::{extends, include, needs, reference, rules, suggest, warnings};
 
 /// Stages of a file that names none.
@@ -23,9 +23,9 @@ const STAGES: [&str; 3] = ["build", "test", "deploy"];
 const NAME_BYTES_MAX: usize = 255;
 
 /// Compiles, as far as the answers reach.
-pub(crate) fn run(entry: &SourceFile, context: &Context, answers: &Answers) -> Step {
-    let mut session = Session::new(context, answers);
-    let merged = include::read(entry, &mut session);
+pub(crate) fn run(entry: Parsed, context: &Context, answers: &Answers) -> Step {
+    let mut session = Session::new(context, answers, entry.sink);
+    let merged = entry.loaded.map(|loaded| include::read(loaded, &mut session)).unwrap_or_default();
     let asked = session.take_asked();
     if !asked.is_empty() {
         return Step::Ask(asked);
@@ -121,7 +121,7 @@ fn finish(
     let mut ordered: Vec<Draft> = included;
     ordered.sort_by_key(|draft| draft.job.stage);
     let details = ordered.iter().map(|draft| draft.detail(&session.sink)).collect();
-    let jobs = ordered.into_iter().map(|draft| draft.job).collect();
+    let jobs = ordered.into_iter().map(|draft| *draft.job).collect();
     let plan = Plan { name, stages: shared.stages, jobs, variables: shared.variables, auto_cancel };
     Built { plan: Some(plan), details, not_created, ..Built::default() }
 }

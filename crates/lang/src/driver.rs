@@ -1,7 +1,7 @@
 //! Asks, answers, compiles again: the loop around [`crate::compile`], for callers that wait for answers and that do not.
 
 use crate::request::{Answer, Answers, Request};
-use crate::{Compilation, Context, SourceFile, Step, compile};
+use crate::{Compilation, Context, Parsed, SourceFile, Step, compile};
 
 /// Rounds of questions that one compilation may ask; includes nest no deeper.
 const ROUNDS_MAX: usize = 200;
@@ -17,7 +17,7 @@ const ROUNDS_MAX: usize = 200;
 /// ```
 #[derive(Debug)]
 pub struct Driver<'a> {
-    entry: &'a SourceFile,
+    entry: Parsed,
     context: &'a Context,
     answers: Answers,
     rounds: usize,
@@ -26,7 +26,13 @@ pub struct Driver<'a> {
 impl<'a> Driver<'a> {
     /// A compilation of that file.
     #[must_use]
-    pub fn new(entry: &'a SourceFile, context: &'a Context) -> Self {
+    pub fn new(entry: &SourceFile, context: &'a Context) -> Self {
+        Self::of(Parsed::new(entry), context)
+    }
+
+    /// A compilation of a file that was parsed ahead.
+    #[must_use]
+    pub fn of(entry: Parsed, context: &'a Context) -> Self {
         Self { entry, context, answers: Answers::default(), rounds: 0 }
     }
 
@@ -34,7 +40,7 @@ impl<'a> Driver<'a> {
     /// ends after a bounded number of calls, whatever the files hold.
     pub fn step(&mut self) -> Step {
         loop {
-            match compile(self.entry, self.context, &self.answers) {
+            match compile::run(self.entry.clone(), self.context, &self.answers) {
                 Step::Ask(requests) if self.rounds >= ROUNDS_MAX => {
                     let refusal = format!("files were asked for {ROUNDS_MAX} times, and no further ones are read");
                     requests.into_iter().for_each(|request| self.give(request, Answer::Missing(refusal.clone())));

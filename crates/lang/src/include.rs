@@ -6,7 +6,7 @@ use crate::SourceFile;
 use crate::expand::Unknown;
 use crate::glob;
 use crate::inputs;
-use crate::load::{bounded, load};
+use crate::load::{Loaded, bounded, load};
 use crate::merge;
 use crate::origin::Origin;
 use crate::request::{Answer, Request};
@@ -17,26 +17,38 @@ use crate::syntax::{Map, Node, Span, Value};
 use crate::template;
 
 /// Included files of one pipeline; a file that is included twice counts twice.
-pub(crate) const INCLUDES_MAX: usize = 150;
+const INCLUDES_MAX: usize = 150;
 /// Bytes of all files of one pipeline.
 const TOTAL_BYTES_MAX: usize = 32 << 20;
 
 /// A file to read, and what it is given.
-pub(crate) struct Source {
-    /// The file.
-    pub file: SourceFile,
+struct Source {
+    file: SourceFile,
+    given: Given,
+}
+
+/// What surrounds a file that is read.
+struct Given {
     /// Where it came from.
-    pub origin: Origin,
+    origin: Origin,
     /// Values for its inputs.
-    pub inputs: inputs::Given,
+    inputs: inputs::Given,
     /// Facts of the component that it is.
-    pub component: Option<inputs::Component>,
+    component: Option<inputs::Component>,
     /// The `include` that named it.
-    pub included_from: Option<Span>,
+    included_from: Option<Span>,
+}
+
+impl Given {
+    /// What an entry of `include` gives.
+    fn by(entry: &Node, origin: Origin, component: Option<inputs::Component>) -> Self {
+        let inputs = inputs::Given::of(entry.get("inputs"));
+        Self { origin, inputs, component, included_from: Some(entry.span) }
+    }
 }
 
 /// Reads a file and all that it includes.
-pub(crate) struct Reader<'s, 'a> {
+struct Reader<'s, 'a> {
     session: &'s mut Session<'a>,
     included: usize,
     bytes: usize,
@@ -45,31 +57,31 @@ pub(crate) struct Reader<'s, 'a> {
 
 impl<'s, 'a> Reader<'s, 'a> {
     /// A reader.
-    pub fn new(session: &'s mut Session<'a>) -> Self {
+    fn new(session: &'s mut Session<'a>) -> Self {
         Self { session, included: 0, bytes: 0, full: false }
     }
 
     /// Reads a file; its included files are below it in the merged mapping.
-    pub fn read(&mut self, source: Source) -> Map {
+    fn read(&mut self, source: Source) -> Map {
         self.bytes += source.file.bytes.len();
         if self.bytes > TOTAL_BYTES_MAX {
             let message = format!("the included files have more than {TOTAL_BYTES_MAX} bytes together");
-            self.session.sink.error(source.included_from.unwrap_or_default(), message);
+            self.session.sink.error(source.given.included_from.unwrap_or_default(), message);
             self.full = true;
             return Map::default();
         }
-        let Some(loaded) = load(source.file, source.included_from, &mut self.session.sink) else {
-            return Map::default();
-        };
+        match load(source.file, source.given.included_from, &mut self.session.sink) {
+            Some(loaded) => self.merge(loaded, &source.given),
+            None => Map::default(),
+        }
+    }
+
+    /// What a file says, over what it includes.
+    fn merge(&mut self, loaded: Loaded, given: &Given) -> Map {
         let place = Span { file: loaded.file, start: 0, end: 0 };
-        let place = source.included_from.unwrap_or(place);
-        let root = inputs::interpolate(
-            loaded,
-            &source.inputs,
-            source.component.as_ref(),
-            (place, &source.origin),
-            self.session,
-        );
+        let place = given.included_from.unwrap_or(place);
+        let root =
+            inputs::interpolate(loaded, &given.inputs, given.component.as_ref(), (place, &given.origin), self.session);
         let Some(root) = root else { return Map::default() };
         let mut own = Arc::unwrap_or_clone(root);
         let Some(include) = own.remove("include") else {
@@ -78,7 +90,7 @@ impl<'s, 'a> Reader<'s, 'a> {
         if include.value.is_null() {
             return own;
         }
-        let merged = self.includes(&include.value, &source.origin);
+        let merged = self.includes(&include.value, &given.origin);
         if merged.is_empty() { own } else { merge::deep(&merged, &own) }
     }
 
@@ -275,14 +287,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             self.session.sink.error(at.span, message);
             return Vec::new();
         };
-        let inputs = inputs::Given::of(entry.get("inputs"));
-        vec![Source {
-            file: template::devops(&config),
-            origin: Origin::Template,
-            inputs,
-            component: None,
-            included_from: Some(entry.span),
-        }]
+        vec![Source { file: template::devops(&config), given: Given::by(entry, Origin::Template, None) }]
     }
 
     fn project(&mut self, project: &str, at: &Node, entry: &Node, origin: &Origin) -> Vec<Source> {
@@ -343,13 +348,8 @@ impl<'s, 'a> Reader<'s, 'a> {
             version: found.clone(),
             reference: version.to_owned(),
         };
-        vec![Source {
-            file: bounded(address, bytes),
-            origin: Origin::Project { project: project.clone(), reference: Some(sha.clone()) },
-            inputs: inputs::Given::of(entry.get("inputs")),
-            component: Some(component),
-            included_from: Some(entry.span),
-        }]
+        let origin = Origin::Project { project: project.clone(), reference: Some(sha.clone()) };
+        vec![Source { file: bounded(address, bytes), given: Given::by(entry, origin, Some(component)) }]
     }
 
     /// A component of the pipeline's own commit: `templates/name.yml` or `templates/name/template.yml`.
@@ -363,13 +363,8 @@ impl<'s, 'a> Reader<'s, 'a> {
                     let text = || sha.to_owned();
                     let component =
                         inputs::Component { name: name.to_owned(), sha: text(), version: text(), reference: text() };
-                    return vec![Source {
-                        file: bounded(path, bytes),
-                        origin: Origin::Own,
-                        inputs: inputs::Given::of(entry.get("inputs")),
-                        component: Some(component),
-                        included_from: Some(entry.span),
-                    }];
+                    let given = Given::by(entry, Origin::Own, Some(component));
+                    return vec![Source { file: bounded(path, bytes), given }];
                 }
                 Reply::Given(_) => {}
             }
@@ -391,13 +386,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             self.missing(shown, answer, at);
             return None;
         };
-        Some(Source {
-            file: bounded(shown, bytes),
-            origin,
-            inputs: inputs::Given::of(entry.get("inputs")),
-            component: None,
-            included_from: Some(entry.span),
-        })
+        Some(Source { file: bounded(shown, bytes), given: Given::by(entry, origin, None) })
     }
 
     fn missing(&mut self, shown: &str, answer: &Answer, at: &Node) {
@@ -422,15 +411,9 @@ fn is_yaml(path: &str) -> bool {
     path.ends_with(".yml") || path.ends_with(".yaml")
 }
 
-/// Reads the entry file and all that it includes.
-pub(crate) fn read(entry: &SourceFile, session: &mut Session<'_>) -> Arc<Map> {
+/// What an entry file says, over all that it includes.
+pub(crate) fn read(entry: Loaded, session: &mut Session<'_>) -> Arc<Map> {
     let inputs = inputs::Given::of_context(session.context);
-    let source = Source {
-        file: bounded(&entry.path, &entry.bytes),
-        origin: Origin::Own,
-        inputs,
-        component: None,
-        included_from: None,
-    };
-    Arc::new(Reader::new(session).read(source))
+    let given = Given { origin: Origin::Own, inputs, component: None, included_from: None };
+    Arc::new(Reader::new(session).merge(entry, &given))
 }

@@ -24,7 +24,7 @@ pub(crate) use parallel::{Instance, matrix_names};
 /// A job on its way into the plan.
 pub(crate) struct Draft {
     /// The job as the plan will hold it; its needs come last.
-    pub job: Job,
+    pub job: Box<Job>,
     /// The name in the file, without the suffix of copies.
     pub group: String,
     /// Whether its stage exists.
@@ -136,7 +136,7 @@ impl Making<'_> {
         let resource_group =
             self.get("resource_group").and_then(Node::as_text).map(|text| scope.expand(text, Unknown::Empty));
         let tags = self.get("tags").map(Node::flat_texts).unwrap_or_default();
-        let mut job = Job {
+        let mut job = Box::new(Job {
             name: self.instance.name.clone(),
             stage: self.stage,
             when: decision.when,
@@ -155,7 +155,7 @@ impl Making<'_> {
             variables: Vec::new(),
             tags: tags.iter().map(|tag| scope.expand(tag, Unknown::Empty)).collect(),
             manual_confirmation: self.get("manual_confirmation").and_then(Node::as_text).map(str::to_owned),
-        };
+        });
         job.variables = yaml;
         let has_extra = self.map.iter().any(|entry| &*entry.key == "needs" || EXTRA.contains(&&*entry.key));
         let own_needs = self.get("needs").map(needs::parse);

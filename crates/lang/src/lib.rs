@@ -45,6 +45,7 @@ use std::borrow::Cow;
 pub use context::{Context, PipelineSource, SettingVariable};
 pub use diagnostic::{Color, Diagnostic, Location, Severity, render};
 pub use driver::Driver;
+pub use load::Parsed;
 pub use merged::Merged;
 pub use request::{Answer, Answers, Request};
 use serin_model::plan::Plan;
@@ -145,7 +146,7 @@ pub struct Compilation {
 /// Compiles a pipeline file: answers what it needs with [`Step::Ask`] until all is known.
 #[must_use]
 pub fn compile(entry: &SourceFile, context: &Context, answers: &Answers) -> Step {
-    compile::run(entry, context, answers)
+    compile::run(Parsed::new(entry), context, answers)
 }
 
 /// Checks the keywords of a file that need not be whole, such as one that others include: shapes and spelling, no jobs'

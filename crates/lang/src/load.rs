@@ -14,7 +14,26 @@ pub(crate) fn bounded(path: &str, bytes: &[u8]) -> SourceFile {
     SourceFile::new(path, &bytes[..bytes.len().min(CONFIG_BYTES_MAX + 1)])
 }
 
+/// An entry file as a tree: it can be made by another thread while the context is gathered, and serves every round of
+/// questions.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub(crate) sink: Sink,
+    pub(crate) loaded: Option<Loaded>,
+}
+
+impl Parsed {
+    /// Reads the file; what is wrong with it is told by the compilation.
+    #[must_use]
+    pub fn new(entry: &SourceFile) -> Self {
+        let mut sink = Sink::default();
+        let loaded = load(bounded(&entry.path, &entry.bytes), None, &mut sink);
+        Self { sink, loaded }
+    }
+}
+
 /// A file that was read.
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     /// Its number.
     pub file: FileId,

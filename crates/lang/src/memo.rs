@@ -1,7 +1,7 @@
 //! Expressions and patterns that were read, by their text: many jobs share the same rules, and compiling a pattern is dear.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -11,17 +11,17 @@ use crate::pattern;
 /// What was read so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memo {
-    expressions: BTreeMap<String, Rc<Result<Expression, Invalid>>>,
+    expressions: BTreeMap<String, Arc<Result<Expression, Invalid>>>,
     patterns: BTreeMap<String, Option<Regex>>,
 }
 
 impl Memo {
     /// An expression of that text.
-    pub fn expression(&mut self, text: &str) -> Rc<Result<Expression, Invalid>> {
+    pub fn expression(&mut self, text: &str) -> Arc<Result<Expression, Invalid>> {
         if let Some(known) = self.expressions.get(text) {
             return known.clone();
         }
-        let read = Rc::new(Expression::parse(text));
+        let read = Arc::new(Expression::parse(text));
         self.expressions.insert(text.to_owned(), read.clone());
         read
     }

@@ -35,13 +35,13 @@ pub(crate) enum Reply<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A call with that context and those answers.
-    pub fn new(context: &'a Context, answers: &'a Answers) -> Self {
+    /// A call with that context and those answers, after what was found so far.
+    pub fn new(context: &'a Context, answers: &'a Answers, sink: Sink) -> Self {
         Self {
             context,
             answers,
             known: Rc::new(Known::new(context)),
-            sink: Sink::default(),
+            sink,
             asked: BTreeSet::new(),
             globs: BTreeMap::new(),
         }

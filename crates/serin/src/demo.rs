@@ -72,7 +72,7 @@ async fn tell(demo: &Demo, folder: &std::path::Path, server: &mut Server) -> Res
 
 fn print(report: &Report, format: Format) -> Result<()> {
     match format {
-        Format::Json => terminal::line(&serde_json::to_string_pretty(report)?),
+        Format::Json => terminal::json(report)?,
         Format::Text => report.lines().iter().for_each(|line| terminal::line(line)),
     }
     Ok(())

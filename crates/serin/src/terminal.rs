@@ -1,8 +1,9 @@
 //! What people see: colours where there is a terminal, and one place that writes.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 
 /// Bold.
 pub const BOLD: Style = Style::new().bold();
@@ -27,6 +28,21 @@ pub fn styled(style: Style, text: &str) -> String {
 pub fn line(text: &str) {
     // Nobody reads any more: nothing to tell, and nobody to tell it to.
     let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// Writes a value as JSON to standard output, indented; a closed pipe ends the program's output silently.
+///
+/// # Errors
+/// Where the value has no JSON form.
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    // Past the stream that drops colours: JSON has none, and looking for them would cost more than writing it.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match serde_json::to_writer_pretty(&mut out, value) {
+        Err(error) if !error.is_io() => return Err(error.into()),
+        _ => {}
+    }
+    let _ = writeln!(out).and_then(|()| out.flush());
+    Ok(())
 }
 
 /// Writes a line to standard error.

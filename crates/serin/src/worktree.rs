@@ -13,8 +13,8 @@ mod variables;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use serin_lang::{Answer, Compilation, Context, Driver, Request, Severity, SourceFile};
+use anyhow::{Context as _, Result, anyhow, bail};
+use serin_lang::{Answer, Compilation, Context, Driver, Parsed, Request, Severity, SourceFile};
 use serin_model::limit::CONFIG_BYTES_MAX;
 
 pub use event::{Event, EventFlags};
@@ -52,19 +52,24 @@ pub struct Local {
 /// # Errors
 /// Where the folder holds no pipeline, or a flag names what is not there. Mistakes in files are findings.
 pub fn compile(folder: &Path, flags: &EventFlags) -> Result<Local> {
-    let project = Project::open(folder, flags)?;
-    let entry = project.entry(flags)?;
+    let root = root(folder, flags)?;
+    let (project, entry) = std::thread::scope(|scope| {
+        let entry = scope.spawn(|| entry(&root, flags).map(|entry| (Parsed::new(&entry), entry)));
+        let project = Project::at(root.clone(), flags);
+        (project, entry.join())
+    });
+    let (parsed, entry) = entry.map_err(|_| anyhow!("the pipeline file cannot be read"))??;
     let mut context = project.context(flags)?;
     let uses_changes = |file: &SourceFile| file.text().contains("changes");
     let asked = uses_changes(&entry);
     if asked {
         context.changed_files = project.changed_files(flags)?;
     }
-    let mut compilation = project.compile(&entry, &context)?;
+    let mut compilation = project.compile(parsed, &context)?;
     // An included file may be the first to ask.
     if !asked && compilation.sources.iter().any(uses_changes) {
         context.changed_files = project.changed_files(flags)?;
-        compilation = project.compile(&entry, &context)?;
+        compilation = project.compile(Parsed::new(&entry), &context)?;
     }
     Ok(Local { project, context, compilation })
 }
@@ -83,12 +88,14 @@ impl Project {
     /// # Errors
     /// Where there is no such folder.
     pub fn open(folder: &Path, flags: &EventFlags) -> Result<Self> {
-        let folder = folder.canonicalize().with_context(|| format!("there is no folder `{}`", folder.display()))?;
-        let root = root(&folder, flags);
+        Ok(Self::at(root(folder, flags)?, flags))
+    }
+
+    fn at(root: PathBuf, flags: &EventFlags) -> Self {
         let git = Git::new(&root);
         let facts = Facts::of(&git);
         let outside = Outside::new(&root, facts.remote.clone(), flags.reach());
-        Ok(Self { root, git, facts, outside })
+        Self { root, git, facts, outside }
     }
 
     /// The project's folder.
@@ -97,50 +104,20 @@ impl Project {
         &self.root
     }
 
-    /// The pipeline file: the one of the flags, `.gitlab-ci.yml`, or the built-in flows of a `serin.yml`.
-    ///
-    /// # Errors
-    /// Where there is none.
-    pub fn entry(&self, flags: &EventFlags) -> Result<SourceFile> {
-        if let Some(file) = &flags.file {
-            return self.file(file)?.with_context(|| format!("there is no file `{file}` in `{}`", self.root.display()));
-        }
-        if let Some(file) = self.file(PIPELINE_FILE)? {
-            return Ok(file);
-        }
-        let Some(file) = self.file(SERVICE_FILE)? else {
-            bail!("`{}` has neither `{PIPELINE_FILE}` nor `{SERVICE_FILE}`", self.root.display());
-        };
-        let (config, findings) = serin_lang::service::parse(&file);
-        let shown = || serin_lang::render(&findings, std::slice::from_ref(&file), serin_lang::Color::Plain);
-        let config = config.with_context(|| format!("`{SERVICE_FILE}` has errors\n{}", shown()))?;
-        Ok(serin_lang::template::devops(&config))
-    }
-
     /// A file of the project; `None`: there is none, or it lies outside of the folder.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
     pub fn file(&self, path: &str) -> Result<Option<SourceFile>> {
-        let relative = Path::new(path);
-        let inside = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        let Ok(whole) = self.root.join(relative).canonicalize() else { return Ok(None) };
-        if !inside || !whole.starts_with(&self.root) || !whole.is_file() {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(&whole).with_context(|| format!("cannot read `{path}`"))?;
-        // One byte more, so that a file that is too large is told as that.
-        file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(Some(SourceFile::new(path, bytes)))
+        file(&self.root, path)
     }
 
     /// Compiles a file of the project, or one made of a trigger, in a context.
     ///
     /// # Errors
     /// Where a file is there and cannot be read.
-    pub fn compile(&self, entry: &SourceFile, context: &Context) -> Result<Compilation> {
-        Driver::new(entry, context).run(|request| self.answer(request))
+    pub fn compile(&self, entry: Parsed, context: &Context) -> Result<Compilation> {
+        Driver::of(entry, context).run(|request| self.answer(request))
     }
 
     fn answer(&self, request: &Request) -> Result<Answer> {
@@ -198,11 +175,45 @@ fn walk(root: &Path) -> Result<Vec<String>> {
     Ok(files)
 }
 
-fn root(folder: &Path, flags: &EventFlags) -> PathBuf {
+/// The folder itself where it holds a pipeline, else its repository's top.
+fn root(folder: &Path, flags: &EventFlags) -> Result<PathBuf> {
+    let folder = folder.canonicalize().with_context(|| format!("there is no folder `{}`", folder.display()))?;
     let holds = |name: &str| folder.join(name).is_file();
     if flags.file.as_deref().is_some_and(holds) || holds(PIPELINE_FILE) || holds(SERVICE_FILE) {
-        return folder.to_owned();
+        return Ok(folder);
     }
     let top = folder.ancestors().find(|above| above.join(".git").exists());
-    top.unwrap_or(folder).to_owned()
+    Ok(top.unwrap_or(&folder).to_owned())
+}
+
+/// The pipeline file: the one of the flags, `.gitlab-ci.yml`, or the built-in flows of a `serin.yml`.
+fn entry(root: &Path, flags: &EventFlags) -> Result<SourceFile> {
+    if let Some(name) = &flags.file {
+        return file(root, name)?.with_context(|| format!("there is no file `{name}` in `{}`", root.display()));
+    }
+    if let Some(file) = file(root, PIPELINE_FILE)? {
+        return Ok(file);
+    }
+    let Some(file) = file(root, SERVICE_FILE)? else {
+        bail!("`{}` has neither `{PIPELINE_FILE}` nor `{SERVICE_FILE}`", root.display());
+    };
+    let (config, findings) = serin_lang::service::parse(&file);
+    let shown = || serin_lang::render(&findings, std::slice::from_ref(&file), serin_lang::Color::Plain);
+    let config = config.with_context(|| format!("`{SERVICE_FILE}` has errors\n{}", shown()))?;
+    Ok(serin_lang::template::devops(&config))
+}
+
+/// A file below a folder; `None`: there is none, or it lies outside.
+fn file(root: &Path, path: &str) -> Result<Option<SourceFile>> {
+    let relative = Path::new(path);
+    let inside = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let Ok(whole) = root.join(relative).canonicalize() else { return Ok(None) };
+    if !inside || !whole.starts_with(root) || !whole.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&whole).with_context(|| format!("cannot read `{path}`"))?;
+    // One byte more, so that a file that is too large is told as that.
+    file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(SourceFile::new(path, bytes)))
 }

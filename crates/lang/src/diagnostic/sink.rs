@@ -26,7 +26,7 @@ pub(crate) struct Sink {
 /// The files read so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Files {
-    files: Vec<File>,
+    files: Vec<Arc<File>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,7 @@ impl Sink {
     pub fn add_file(&mut self, source: SourceFile, text: Arc<str>, included_from: Option<Span>) -> FileId {
         let ends = text.match_indices('\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| u32::try_from(at + 1).unwrap_or(u32::MAX))).collect();
-        self.files.files.push(File { source, text, lines, included_from });
+        self.files.files.push(Arc::new(File { source, text, lines, included_from }));
         u32::try_from(self.files.files.len() - 1).unwrap_or(u32::MAX)
     }
 

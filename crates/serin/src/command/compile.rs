@@ -15,7 +15,7 @@ pub fn run(compile: &Compile) -> Result<ExitCode> {
     match compile.format {
         Format::Json => {
             let value: serde_json::Value = serde_json::from_str(&merged.json())?;
-            terminal::line(&serde_json::to_string_pretty(&value)?);
+            terminal::json(&value)?;
         }
         Format::Text => {
             let origins = if compile.no_origins { Origins::Hidden } else { Origins::Shown };

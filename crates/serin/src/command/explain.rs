@@ -31,7 +31,7 @@ pub fn run(explain: &Explain) -> Result<ExitCode> {
     let kept = explanation.variables.iter_mut().filter(|variable| variable.source == VariableSource::Project);
     kept.for_each(|variable| "[MASKED]".clone_into(&mut variable.value));
     match explain.format {
-        Format::Json => terminal::line(&serde_json::to_string_pretty(&json(&local, &explanation)?)?),
+        Format::Json => terminal::json(&json(&local, &explanation)?)?,
         Format::Text => terminal::line(&text(&local, &explanation)),
     }
     Ok(ExitCode::SUCCESS)

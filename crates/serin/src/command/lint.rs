@@ -40,9 +40,9 @@ fn print(findings: &[Diagnostic], sources: &[SourceFile], format: LintFormat) ->
     match format {
         LintFormat::Json => {
             let list: Vec<serde_json::Value> = findings.iter().map(json).collect();
-            terminal::line(&serde_json::to_string_pretty(&list)?);
+            terminal::json(&list)?;
         }
-        LintFormat::Sarif => terminal::line(&serde_json::to_string_pretty(&sarif::log(findings))?),
+        LintFormat::Sarif => terminal::json(&sarif::log(findings))?,
         LintFormat::Text if findings.is_empty() => terminal::line(&styled(GREEN, "no findings")),
         LintFormat::Text => {
             terminal::line(&serin_lang::render(findings, sources, Color::Ansi));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde::Serialize;
 use serin_lang::{Compilation, JobDetail, Reason};
 use serin_model::plan::{AllowFailure, Job, Plan, When, Work};
 
@@ -17,9 +17,12 @@ pub fn run(list: &List) -> Result<ExitCode> {
     let compilation = &local.compilation;
     let left_out: &[JobDetail] = if list.all { &compilation.excluded } else { &[] };
     if list.format == Format::Json {
-        let mut jobs = included(compilation);
-        jobs.extend(left_out.iter().map(excluded));
-        terminal::line(&serde_json::to_string_pretty(&jobs)?);
+        let plan = compilation.plan.iter();
+        let jobs = plan.flat_map(|plan| {
+            plan.jobs.iter().zip(&compilation.details).map(|(job, detail)| included(plan, job, detail))
+        });
+        let jobs: Vec<Entry<'_>> = jobs.chain(left_out.iter().map(excluded)).collect();
+        terminal::json(&jobs)?;
     } else if let Some(drawn) = text(compilation, left_out) {
         terminal::line(&drawn);
     }
@@ -84,46 +87,83 @@ fn why(detail: &JobDetail) -> &'static str {
     }
 }
 
-fn included(compilation: &Compilation) -> Vec<Value> {
-    let Some(plan) = &compilation.plan else { return Vec::new() };
-    let jobs = plan.jobs.iter().zip(&compilation.details);
-    jobs.map(|(job, detail)| entry(plan, job, detail)).collect()
+/// A job as JSON, of the pipeline or left out of it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'c> {
+    Included(Included<'c>),
+    Excluded(Excluded<'c>),
 }
 
-fn entry(plan: &Plan, job: &Job, detail: &JobDetail) -> Value {
-    let need = |need: &serin_model::plan::Need| json!({ "job": need.job, "artifacts": need.artifacts });
-    json!({
-        "name": job.name,
-        "description": "",
-        "stage": stage(plan, job),
-        "when": job.when.as_str(),
-        "allow_failure": allow_failure(&job.allow_failure),
-        "needs": job.needs.as_ref().map(|needs| needs.iter().map(need).collect::<Vec<_>>()),
-        "kind": kind(&job.work),
-        "environment": job.environment.as_ref().map(|environment| &environment.name),
-        "tags": job.tags,
-        "included": true,
-        "file": detail.defined.file,
-        "line": detail.defined.line,
+#[derive(Serialize)]
+struct Included<'c> {
+    name: &'c str,
+    description: &'static str,
+    stage: &'c str,
+    when: &'static str,
+    allow_failure: Allowed<'c>,
+    needs: Option<Vec<Needed<'c>>>,
+    kind: &'static str,
+    environment: Option<&'c str>,
+    tags: &'c [String],
+    included: bool,
+    file: &'c str,
+    line: u32,
+}
+
+#[derive(Serialize)]
+struct Needed<'c> {
+    job: &'c str,
+    artifacts: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Allowed<'c> {
+    Any(bool),
+    Codes { exit_codes: &'c [i32] },
+}
+
+#[derive(Serialize)]
+struct Excluded<'c> {
+    name: &'c str,
+    included: bool,
+    why: &'static str,
+    file: &'c str,
+    line: u32,
+}
+
+fn included<'c>(plan: &'c Plan, job: &'c Job, detail: &'c JobDetail) -> Entry<'c> {
+    let need = |need: &'c serin_model::plan::Need| Needed { job: &need.job, artifacts: need.artifacts };
+    Entry::Included(Included {
+        name: &job.name,
+        description: "",
+        stage: stage(plan, job),
+        when: job.when.as_str(),
+        allow_failure: match &job.allow_failure {
+            AllowFailure::No => Allowed::Any(false),
+            AllowFailure::Yes => Allowed::Any(true),
+            AllowFailure::ExitCodes(codes) => Allowed::Codes { exit_codes: codes },
+        },
+        needs: job.needs.as_ref().map(|needs| needs.iter().map(need).collect()),
+        kind: kind(&job.work),
+        environment: job.environment.as_ref().map(|environment| environment.name.as_str()),
+        tags: &job.tags,
+        included: true,
+        file: &detail.defined.file,
+        line: detail.defined.line,
     })
 }
 
-fn excluded(detail: &JobDetail) -> Value {
-    json!({
-        "name": detail.job,
-        "included": false,
-        "why": why(detail),
-        "file": detail.defined.file,
-        "line": detail.defined.line,
+fn excluded(detail: &JobDetail) -> Entry<'_> {
+    let defined = &detail.defined;
+    Entry::Excluded(Excluded {
+        name: &detail.job,
+        included: false,
+        why: why(detail),
+        file: &defined.file,
+        line: defined.line,
     })
-}
-
-fn allow_failure(allow: &AllowFailure) -> Value {
-    match allow {
-        AllowFailure::No => json!(false),
-        AllowFailure::Yes => json!(true),
-        AllowFailure::ExitCodes(codes) => json!({ "exit_codes": codes }),
-    }
 }
 
 fn kind(work: &Work) -> &'static str {

@@ -41,7 +41,7 @@ fn client(server: &Server) -> Client {
 
 fn show<T: Serialize>(format: Format, data: &T, lines: impl FnOnce() -> Vec<String>) -> Result<()> {
     match format {
-        Format::Json => terminal::line(&serde_json::to_string_pretty(data)?),
+        Format::Json => terminal::json(data)?,
         Format::Text => lines().iter().for_each(|line| terminal::line(line)),
     }
     Ok(())

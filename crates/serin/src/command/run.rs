@@ -63,7 +63,7 @@ async fn once(run: &Run, secrets: &[(String, String)]) -> Result<(ExitCode, bool
     if run.dry_run {
         let plan = compilation.plan.unwrap_or_default();
         match run.format {
-            Format::Json => terminal::line(&serde_json::to_string_pretty(&plan_json(&plan))?),
+            Format::Json => terminal::json(&plan_json(&plan))?,
             Format::Text => say_plan(&plan),
         }
         return Ok((ExitCode::SUCCESS, false));
@@ -147,7 +147,7 @@ async fn carry_out(
     let outcome = session.to_json();
     previous::keep(&session.common.folders, &outcome)?;
     if run.format == Format::Json {
-        terminal::line(&serde_json::to_string_pretty(&outcome)?);
+        terminal::json(&outcome)?;
     }
     Ok((exit_code(&session), session.interrupted.is_some()))
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result, bail};
 use serin_engine::{Event, Outcome};
-use serin_lang::{Color, Compilation, Context, PipelineSource, Severity, SourceFile, child};
+use serin_lang::{Color, Compilation, Context, Parsed, PipelineSource, Severity, SourceFile, child};
 use serin_model::limit::CONFIG_BYTES_MAX;
 use serin_model::plan::{Trigger, Variable, Work};
 use serin_model::{FailureReason, Status};
@@ -56,7 +56,7 @@ impl Session {
             bail!("this run has too many child pipelines");
         }
         let (entry, context) = self.entry(ticket)?;
-        let compilation = self.common.project.compile(&entry, &context)?;
+        let compilation = self.common.project.compile(Parsed::new(&entry), &context)?;
         let wrong = compilation.diagnostics.iter().any(|found| found.severity == Severity::Error);
         if wrong {
             bail!("{}", serin_lang::render(&compilation.diagnostics, &compilation.sources, Color::Plain));
