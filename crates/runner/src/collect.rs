@@ -23,9 +23,9 @@ pub(crate) type Warning = String;
 impl Wanted {
     /// Parses the patterns; those that lead out of the project folder select nothing. With the words of `paths` that
     /// were understood.
-    pub(crate) fn selection(&self, project: &Path, warnings: &mut Vec<Warning>) -> (Selection, Vec<&str>) {
+    pub(crate) fn selection(&self, warnings: &mut Vec<Warning>) -> (Selection, Vec<&str>) {
         let mut parse = |words: &str| {
-            let parsed = Pattern::parse(relative(words, project));
+            let parsed = Pattern::parse(words);
             parsed.map_err(|error| warnings.push(error.to_string())).ok()
         };
         let (mut paths, mut understood) = (Vec::new(), Vec::new());
@@ -40,15 +40,6 @@ impl Wanted {
     }
 }
 
-/// `$CI_PROJECT_DIR/x` is `x`.
-fn relative<'a>(text: &'a str, project: &Path) -> &'a str {
-    match project.to_str().and_then(|project| text.strip_prefix(project)) {
-        Some("") => ".",
-        Some(rest) if rest.starts_with('/') => rest.trim_start_matches('/'),
-        _ => text,
-    }
-}
-
 /// Packs what is wanted into `archive`; `None`: nothing is there.
 pub(crate) fn pack(
     project: &Path,
@@ -56,7 +47,7 @@ pub(crate) fn pack(
     archive: &Path,
     warnings: &mut Vec<Warning>,
 ) -> Result<Option<Packed>, serin_objects::Error> {
-    let (selection, words) = wanted.selection(project, warnings);
+    let (selection, words) = wanted.selection(warnings);
     let packed = archive::pack(project, &selection, archive, Limits::default())?;
     let missing = words.iter().zip(&packed.matches).filter(|(_, count)| **count == 0);
     warnings.extend(missing.map(|(words, _)| format!("{words}: no matching files")));

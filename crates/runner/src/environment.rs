@@ -76,6 +76,11 @@ impl HostEnvironment {
         Self { entries }
     }
 
+    /// Nothing of the machine.
+    pub(crate) fn none() -> Self {
+        Self { entries: Vec::new() }
+    }
+
     /// The value of a variable of the machine.
     pub(crate) fn get(&self, name: &str) -> Option<&OsString> {
         self.entries.iter().find(|(entry, _)| entry.as_os_str() == name).map(|(_, value)| value)
@@ -91,8 +96,13 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Expands `variables` and writes file variables to files of their own below `files`, readable by the owner alone.
-    pub(crate) fn new(host: &HostEnvironment, variables: &[Variable], files: &Path) -> io::Result<Self> {
+    /// Expands `variables` and writes file variables to files of their own below `files`, readable by the owner alone; the
+    /// job sees that folder as `seen`.
+    pub(crate) fn new(
+        host: &HostEnvironment,
+        variables: &[Variable],
+        (files, seen): (&Path, &Path),
+    ) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(files)?;
         let latest = latest_of_each(variables);
         let mut located = Vec::with_capacity(latest.len());
@@ -100,7 +110,8 @@ impl Environment {
             let mut variable = (*variable).clone();
             if variable.file {
                 let path = write_file(files, index, &variable)?;
-                variable.value = path.to_string_lossy().into_owned();
+                let name = path.file_name().unwrap_or_default();
+                variable.value = seen.join(name).to_string_lossy().into_owned();
                 variable.raw = true;
             }
             located.push(variable);
@@ -219,7 +230,8 @@ mod tests {
             Variable::plain("PRICE", "5$$"),
             Variable::plain("A", "two"),
         ];
-        let environment = Environment::new(&HostEnvironment::default(), &variables, folder.path()).unwrap();
+        let environment =
+            Environment::new(&HostEnvironment::default(), &variables, (folder.path(), folder.path())).unwrap();
         let value = |key| environment.get(key).unwrap();
         assert_eq!((value("A"), value("B"), value("C")), ("two", "two-$A-", "two"));
         assert_eq!((value("D"), value("PRICE")), ("$A $$", "5$"));
@@ -230,7 +242,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = |key: &str| Variable { file: true, ..Variable::plain(key, "top\nsecret $A") };
         let variables = [file("KEY"), file("../up"), Variable::plain("USE", "--key $KEY")];
-        let environment = Environment::new(&HostEnvironment::default(), &variables, folder.path()).unwrap();
+        let environment =
+            Environment::new(&HostEnvironment::default(), &variables, (folder.path(), folder.path())).unwrap();
         let path = environment.get("KEY").unwrap().to_owned();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "top\nsecret $A");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -244,7 +257,8 @@ mod tests {
         let entries = [("SERIN_TOKEN", "x"), ("AWS_SECRET_ACCESS_KEY", "y"), ("HOME", "/home/u"), ("PATH", "/bin")];
         let host = HostEnvironment::from_entries(entries.map(|(name, value)| (name.into(), value.into())));
         let folder = tempfile::tempdir().unwrap();
-        let environment = Environment::new(&host, &[Variable::plain("HOME", "/mine")], folder.path()).unwrap();
+        let environment =
+            Environment::new(&host, &[Variable::plain("HOME", "/mine")], (folder.path(), folder.path())).unwrap();
         let mut entries = environment.entries().unwrap();
         entries.sort();
         let expected = [("HOME", "/mine"), ("LANG", "C.UTF-8"), ("PATH", "/bin")];
@@ -255,7 +269,8 @@ mod tests {
     fn impossible_entries_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let long = Variable::plain("LONG", "x".repeat(200_000));
-        let environment = Environment::new(&HostEnvironment::default(), &[long], folder.path()).unwrap();
+        let environment =
+            Environment::new(&HostEnvironment::default(), &[long], (folder.path(), folder.path())).unwrap();
         assert!(environment.entries().unwrap_err().contains("`LONG` is too long"));
     }
 }

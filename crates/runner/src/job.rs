@@ -3,7 +3,7 @@
 mod leave;
 mod prepare;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serin_model::FailureReason;
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use crate::collect::Wanted;
 use crate::coverage::Coverage;
 use crate::environment::Environment;
+use crate::executor::Executor;
+use crate::executor::docker::Trouble;
 use crate::guard::Spec;
 use crate::mask::Masker;
 use crate::process::{self, Ending};
@@ -37,6 +39,7 @@ pub async fn run(request: JobRequest, sink: &dyn TraceSink, cancel: CancelToken)
         }
     };
     let result = job.carry_out().await;
+    job.executor.close().await;
     job.last_words(&result, started.elapsed()).await;
     if afterwards == Afterwards::Remove {
         tokio::task::spawn_blocking(move || {
@@ -85,11 +88,31 @@ fn outcome_of(result: &Result<(), Halt>) -> Outcome {
     }
 }
 
+impl From<Trouble> for Halt {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Canceled => Self::Canceled,
+            Trouble::TimedOut => Self::TimedOut,
+            Trouble::Missing(message) | Trouble::Failed(message) => Self::System(message),
+        }
+    }
+}
+
+fn ended(ending: Ending) -> Result<(), Halt> {
+    match ending {
+        Ending::Exited(0) => Ok(()),
+        Ending::Exited(code) => Err(Halt::ExitCode(code)),
+        Ending::TimedOut => Err(Halt::TimedOut),
+        Ending::Canceled => Err(Halt::Canceled),
+        Ending::Failed(message) => Err(Halt::System(message)),
+    }
+}
+
 struct Job<'a> {
     request: JobRequest,
     workspace: Workspace,
     environment: Environment,
-    shell: Shell,
+    executor: Executor,
     trace: Trace<'a>,
     cancel: CancelToken,
     deadline: Instant,
@@ -105,7 +128,8 @@ impl<'a> Job<'a> {
     ) -> Result<Self, String> {
         let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default());
         let deadline = Instant::now() + timeout.min(Duration::from_secs(u64::from(u32::MAX)));
-        let environment = prepare::folders_and_environment(&request, &workspace).await?;
+        let executor = Executor::choose(&request, &workspace).await?;
+        let environment = prepare::folders_and_environment(&request, &workspace, &executor).await?;
         let masked = request.variables.iter().filter(|variable| variable.masked).map(|variable| &variable.value);
         let expanded = environment.variables().iter().filter(|variable| variable.masked && !variable.file);
         let masker = Masker::new(masked.chain(expanded.map(|variable| &variable.value)).map(String::as_str));
@@ -119,9 +143,8 @@ impl<'a> Job<'a> {
         if let Some(error) = bad_pattern {
             trace.warning(&format!("`coverage` cannot be understood: {error}")).await;
         }
-        let shell = Shell::find(&request.host).ok_or("no `bash` and no `sh` in the search path")?;
         let report = JobReport::of(Outcome::Success);
-        Ok(Self { request, workspace, environment, shell, trace, cancel, deadline, report })
+        Ok(Self { request, workspace, environment, executor, trace, cancel, deadline, report })
     }
 
     async fn carry_out(&mut self) -> Result<(), Halt> {
@@ -171,28 +194,33 @@ impl<'a> Job<'a> {
         commands: &[String],
         (deadline, cancel): (Instant, &CancelToken),
     ) -> Result<(), Halt> {
+        let stop = process::Stop { deadline, cancel };
+        let shell = match &mut self.executor {
+            Executor::Shell { shell, .. } => shell,
+            Executor::Docker(room) => {
+                let text = Shell::unknown().script(commands);
+                let ending = room.script((name, text), &self.environment, stop, &mut self.trace).await;
+                return ended(ending);
+            }
+        };
         let file = self.workspace.beside.join(format!("{name}.sh"));
-        std::fs::write(&file, self.shell.script(commands))
+        std::fs::write(&file, shell.script(commands))
             .map_err(|error| Halt::System(format!("cannot write `{}`: {error}", file.display())))?;
         let spec = Spec {
-            program: self.shell.program.clone().into(),
-            args: self.shell.args(&file),
+            program: shell.program.clone().into(),
+            args: shell.args(&file),
             folder: self.workspace.project.clone(),
             environment: self.environment.entries().map_err(Halt::System)?,
         };
-        let stop = process::Stop { deadline, cancel };
-        match process::run(&self.request.guard, spec, stop, &mut self.trace).await {
-            Ending::Exited(0) => Ok(()),
-            Ending::Exited(code) => Err(Halt::ExitCode(code)),
-            Ending::TimedOut => Err(Halt::TimedOut),
-            Ending::Canceled => Err(Halt::Canceled),
-            Ending::Failed(message) => Err(Halt::System(message)),
-        }
+        ended(process::run(&self.request.guard, spec, stop, &mut self.trace).await)
     }
 
     /// Patterns after expansion, and the files that Git does not track where they are wanted.
     async fn wanted(&mut self, paths: &[String], exclude: &[String], with_untracked: bool) -> Wanted {
-        let expanded = |texts: &[String]| texts.iter().map(|text| self.environment.expand(text)).collect();
+        let places = self.executor.places(&self.request.builds_dir, &self.workspace);
+        let expanded = |texts: &[String]| {
+            texts.iter().map(|text| below_project(self.environment.expand(text), &places.project)).collect()
+        };
         let (paths, exclude) = (expanded(paths), expanded(exclude));
         let mut files = Vec::new();
         if with_untracked {
@@ -233,4 +261,14 @@ impl<'a> Job<'a> {
 /// Runs work that waits for the disk on a thread that may wait.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|_| "the work on files was given up".to_owned())
+}
+
+/// `$CI_PROJECT_DIR/x` is `x`, wherever the job sees its project folder.
+fn below_project(text: String, project: &Path) -> String {
+    let rest = project.to_str().and_then(|project| text.trim().strip_prefix(project));
+    match rest {
+        Some("") => ".".to_owned(),
+        Some(rest) if rest.starts_with('/') => rest.trim_start_matches('/').to_owned(),
+        _ => text,
+    }
 }

@@ -1,4 +1,4 @@
-//! Carries out one job with the shell executor.
+//! Carries out one job, in a shell of this machine or in containers of its Docker Engine.
 //!
 //! Invariants: knows no pipeline, no database, no HTTP. A job's processes never outlive its run, nor the process that
 //! runs it: a guard process sees to both (see [`guard`]). Nothing that a repository says is run outside of the job's own
@@ -9,6 +9,7 @@ mod collect;
 mod coverage;
 mod dotenv;
 pub mod environment;
+mod executor;
 pub mod expand;
 pub mod guard;
 mod guards;
@@ -23,6 +24,7 @@ mod trace;
 mod workspace;
 
 pub use environment::HostEnvironment;
+pub use executor::{Choice, ContainerLimits, ContainerSettings, Containers, Missing};
 pub use guards::Guards;
 pub use job::run;
 pub use request::{

@@ -141,7 +141,8 @@ async fn control(
     (ending.unwrap_or_else(lost), false)
 }
 
-fn new_mark() -> String {
+/// A text that nobody else has.
+pub(crate) fn new_mark() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

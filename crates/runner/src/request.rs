@@ -11,6 +11,7 @@ use serin_model::{CommitId, FailureReason, JobId};
 pub use tokio_util::sync::CancellationToken as CancelToken;
 
 use crate::environment::HostEnvironment;
+use crate::executor::Containers;
 use crate::guards::Guards;
 use crate::slot::Slot;
 
@@ -44,6 +45,8 @@ pub struct JobRequest {
     pub guard: Guards,
     /// What the job sees of the machine.
     pub host: HostEnvironment,
+    /// Where containers come from, if any do.
+    pub containers: Containers,
 }
 
 /// Where the files of a job come from.

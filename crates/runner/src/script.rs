@@ -18,6 +18,11 @@ enum Kind {
 }
 
 impl Shell {
+    /// Whatever shell an image has.
+    pub(crate) fn unknown() -> Self {
+        Self { program: "sh".into(), kind: Kind::Posix }
+    }
+
     /// bash where it is in the search path, else sh.
     pub(crate) fn find(host: &HostEnvironment) -> Option<Self> {
         let path = host.get("PATH")?;

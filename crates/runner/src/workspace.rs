@@ -77,6 +77,11 @@ impl Workspace {
         made.map_err(|error| format!("cannot make `{}`: {error}", self.project.display()))
     }
 
+    /// Removes all that stands in the project folder.
+    pub(crate) fn empty_project(&self) -> io::Result<()> {
+        emptied(&self.project)
+    }
+
     fn make_beside(&self) -> Result<(), String> {
         let make = || {
             let kept = [self.temporary(), self.results(), self.variables()];

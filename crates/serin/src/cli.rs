@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::executor::ExecutorFlags;
 use crate::worktree::EventFlags;
 
 /// From merge request to production: Git, pipelines, canary and release in one binary.
@@ -171,6 +172,8 @@ pub struct Serve {
     /// Jobs carried out at the same time; as many as cores where not given.
     #[arg(long, env = "SERIN_JOBS")]
     pub jobs: Option<usize>,
+    #[command(flatten)]
+    pub executor: ExecutorFlags,
     /// How the log is written.
     #[arg(long, env = "SERIN_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -337,6 +340,8 @@ pub struct Run {
     /// How the outcome is printed; with `json`, people's words go to standard error.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    pub executor: ExecutorFlags,
     #[command(flatten)]
     pub event: EventFlags,
 }

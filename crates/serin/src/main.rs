@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod command;
 mod demo;
+mod executor;
 mod judge;
 mod local;
 mod terminal;

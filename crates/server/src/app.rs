@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serin_git::Repository;
 use serin_objects::Objects;
+use serin_runner::Containers;
 use serin_store::Store;
 use serin_store::account::{self, Account};
 use tokio::task::JoinHandle;
@@ -42,6 +43,8 @@ pub struct App {
     pub holders: Holders,
     /// The worker of tasks.
     pub outbox: Outbox,
+    /// Containers of jobs.
+    pub containers: Containers,
     /// Environments, nodes, gateway, rollouts.
     pub delivery: Delivery,
     url: OnceLock<String>,
@@ -79,6 +82,7 @@ impl App {
         let store = Store::open(&settings.database()).await.map_err(|error| Error::internal("database", &error))?;
         let objects = Objects::open(settings.objects())?;
         let delivery = Delivery::new(&settings).await?;
+        let containers = Containers::new(settings.containers);
         let app = Arc::new(Self {
             settings,
             store,
@@ -89,6 +93,7 @@ impl App {
             resources: Resources::default(),
             holders: Holders::default(),
             outbox: Outbox::default(),
+            containers,
             delivery,
             url: OnceLock::new(),
             repositories: Mutex::default(),
@@ -108,6 +113,8 @@ impl App {
         let _ = self.url.set(self.settings.url.clone().unwrap_or(url));
         refs::compare_all(self).await?;
         pipeline::resume(self).await?;
+        let containers = self.containers.clone();
+        self.in_background(async move { containers.sweep().await });
         self.in_background(outbox::work(Arc::clone(self)));
         self.in_background(pipeline::watch_clock(Arc::clone(self)));
         self.in_background(runner::work(Arc::clone(self)));
@@ -121,6 +128,7 @@ impl App {
         for task in tasks {
             task.abort();
         }
+        self.containers.end().await;
         self.store.close().await;
     }
 

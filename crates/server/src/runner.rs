@@ -1,4 +1,4 @@
-//! The embedded runner: takes jobs the moment they are ready, and hands them to the shell executor.
+//! The embedded runner: takes jobs the moment they are ready, and hands them to an executor.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -206,6 +206,7 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         caches_dir: Some(caches_dir(app, &project, &pipeline).await?),
         guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] }.into(),
         host: HostEnvironment::of_this_process(),
+        containers: app.containers.clone(),
     })
 }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serin_runner::ContainerSettings;
+
 /// Settings of one server, after flags, environment and `serin.toml`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -14,6 +16,8 @@ pub struct Settings {
     pub url: Option<String>,
     /// Jobs that the embedded runner carries out at the same time.
     pub concurrent_jobs: usize,
+    /// Which executor jobs have, and what their containers may use.
+    pub containers: ContainerSettings,
     /// The `serin` program, started anew as gateway, node supervisor and job guard.
     pub program: PathBuf,
 }

@@ -45,7 +45,7 @@ impl Job<'_> {
             let (folder, project) = (folder.clone(), self.workspace.project.clone());
             let saved = blocking(move || {
                 let mut warnings = Vec::new();
-                let (selection, _) = wanted.selection(&project, &mut warnings);
+                let (selection, _) = wanted.selection(&mut warnings);
                 (cache::save(&folder, &resolved.key, &project, &selection), warnings)
             });
             match saved.await {

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 use super::{Halt, Job, blocking};
 use crate::cache;
 use crate::environment::Environment;
+use crate::executor::Executor;
+use crate::executor::docker::Trouble;
+use crate::process::Stop;
 use crate::request::{Dependency, JobRequest, Source};
 use crate::workspace::{self, Checkout, Strategy, Workspace};
 
@@ -14,22 +17,24 @@ use crate::workspace::{self, Checkout, Strategy, Workspace};
 pub(super) async fn folders_and_environment(
     request: &JobRequest,
     workspace: &Workspace,
+    executor: &Executor,
 ) -> Result<Environment, String> {
     let raw = |key: &str, path: &std::path::Path| Variable {
         raw: true,
         ..Variable::plain(key, path.to_string_lossy().into_owned())
     };
-    let mut variables = vec![raw("TMPDIR", &workspace.temporary())];
+    let places = executor.places(&request.builds_dir, workspace);
+    let mut variables: Vec<Variable> = places.temporary.iter().map(|folder| raw("TMPDIR", folder)).collect();
     variables.extend(request.variables.iter().cloned());
-    variables.push(raw("CI_BUILDS_DIR", &request.builds_dir));
-    variables.push(raw("CI_PROJECT_DIR", &workspace.project));
+    variables.push(raw("CI_BUILDS_DIR", &places.builds));
+    variables.push(raw("CI_PROJECT_DIR", &places.project));
     let strategy = Strategy::parse(strategy_word(&request.variables))?;
-    let (workspace, host) = (workspace.clone(), request.host.clone());
+    let (workspace, host) = (workspace.clone(), executor.host(&request.host));
     let in_slot = matches!(request.source, Source::Slot(_));
     blocking(move || {
         if in_slot { workspace.make_in_slot(strategy) } else { workspace.make(strategy) }?;
         let files = workspace.variables();
-        Environment::new(&host, &variables, &files)
+        Environment::new(&host, &variables, (&files, &places.variables))
             .map_err(|error| format!("cannot write file variables to `{}`: {error}", files.display()))
     })
     .await?
@@ -54,7 +59,7 @@ fn strategy_word(variables: &[Variable]) -> Option<&str> {
 
 impl Job<'_> {
     pub(super) async fn prepare(&mut self) -> Result<(), Halt> {
-        self.say_executor().await;
+        self.prepare_executor().await?;
         self.say_environment().await;
         self.get_sources().await?;
         self.still_wanted()?;
@@ -71,17 +76,54 @@ impl Job<'_> {
         if Instant::now() >= self.deadline { Err(Halt::TimedOut) } else { Ok(()) }
     }
 
-    async fn say_executor(&mut self) {
-        self.trace.section("prepare_executor", "Preparing the \"shell\" executor").await;
-        self.trace.line(&format!("Using Shell ({}) executor...", self.shell.name())).await;
+    async fn prepare_executor(&mut self) -> Result<(), Halt> {
+        let title = match &self.executor {
+            Executor::Shell { .. } => "Preparing the \"shell\" executor",
+            Executor::Docker(_) => "Preparing the \"docker\" executor",
+        };
+        self.trace.section("prepare_executor", title).await;
+        let result = match self.prepare_containers().await {
+            Err(Trouble::Missing(reason)) if self.request.containers.falls_back() => self.fall_back(&reason).await,
+            result => result.map_err(Halt::from),
+        };
+        if result.is_ok() {
+            self.say_shell().await;
+        }
+        self.trace.section_end("prepare_executor").await;
+        result
+    }
+
+    async fn prepare_containers(&mut self) -> Result<(), Trouble> {
+        let Executor::Docker(room) = &mut self.executor else { return Ok(()) };
+        let image = self.request.script.image.as_ref().map(|image| self.environment.expand(&image.name));
+        let words = "the job names it, and a Docker Engine answers";
+        self.trace.line(&format!("Using Docker executor with image {}: {words}", image.unwrap_or_default())).await;
+        let stop = Stop { deadline: self.deadline, cancel: &self.cancel };
+        room.prepare(&self.environment, &stop, &mut self.trace).await
+    }
+
+    /// Goes on in a shell of this machine.
+    async fn fall_back(&mut self, reason: &str) -> Result<(), Halt> {
+        self.trace.warning(&format!("{reason}; the job runs in a shell of this machine")).await;
+        self.executor.close().await;
+        self.executor = Executor::shell(&self.request.host, "it cannot be had").map_err(Halt::System)?;
+        let environment = folders_and_environment(&self.request, &self.workspace, &self.executor);
+        self.environment = environment.await.map_err(Halt::System)?;
+        Ok(())
+    }
+
+    /// Says that a shell of this machine is used, and what of the job's wishes is not.
+    async fn say_shell(&mut self) {
+        let Executor::Shell { shell, why } = &self.executor else { return };
+        self.trace.line(&format!("Using Shell ({}) executor...", shell.name())).await;
         if let Some(image) = &self.request.script.image {
             let name = self.environment.expand(&image.name);
-            self.trace.line(&format!("Image {name} is not used: the shell executor runs on this machine.")).await;
+            let words = format!("Image {name} is not used: the shell executor runs on this machine ({why}).");
+            self.trace.line(&words).await;
         }
         if !self.request.script.services.is_empty() {
             self.trace.warning("services are not started: the shell executor has no containers").await;
         }
-        self.trace.section_end("prepare_executor").await;
     }
 
     async fn say_environment(&mut self) {
@@ -93,7 +135,10 @@ impl Job<'_> {
 
     async fn get_sources(&mut self) -> Result<(), Halt> {
         self.trace.section("get_sources", "Getting source from Git repository").await;
-        let result = self.hook_and_sources().await;
+        let mut result = self.hook_and_sources().await;
+        if let (Ok(()), Executor::Docker(room)) = (&result, &mut self.executor) {
+            result = room.share_objects().map_err(Halt::System);
+        }
         self.trace.section_end("get_sources").await;
         result
     }
@@ -103,6 +148,7 @@ impl Job<'_> {
         if !hooks.is_empty() {
             let (deadline, cancel) = (self.deadline, self.cancel.clone());
             self.shell("pre-get-sources", &hooks, (deadline, &cancel)).await?;
+            self.empty_after_hook().await?;
         }
         let strategy = Strategy::parse(strategy_word(&self.request.variables)).map_err(Halt::System)?;
         match strategy {
@@ -111,6 +157,16 @@ impl Job<'_> {
             Strategy::Empty => self.trace.line("Skipping Git repository setup: the folder is empty").await,
         }
         Ok(())
+    }
+
+    /// What ran in a container may have left links that must not lead this machine's own work astray.
+    async fn empty_after_hook(&self) -> Result<(), Halt> {
+        if let Executor::Shell { .. } = self.executor {
+            return Ok(());
+        }
+        let workspace = self.workspace.clone();
+        let emptied = blocking(move || workspace.empty_project()).await.map_err(Halt::System)?;
+        emptied.map_err(|error| Halt::System(format!("cannot empty the project folder: {error}")))
     }
 
     async fn fresh_sources(&mut self) -> Result<(), Halt> {

@@ -74,6 +74,7 @@ impl Desk {
             caches_dir: Some(self.path("caches")),
             guard: guard().into(),
             host: HostEnvironment::of_this_process(),
+            containers: serin_runner::Containers::none(),
         }
     }
 

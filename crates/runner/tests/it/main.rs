@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test sets up must work")]
 
 mod artifacts;
+mod containers;
 mod desk;
 mod guard;
 mod script;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use serin_lang::{Color, Compilation, Context, NotCreated, Severity};
 use serin_model::plan::{Plan, Variable, Work};
-use serin_runner::HostEnvironment;
+use serin_runner::{Containers, HostEnvironment, Missing};
 
 use crate::cli::{Format, Run};
 use crate::local::folders::{self, Folders};
@@ -132,13 +132,16 @@ async fn carry_out(
         Format::Text => Output::lines(Stream::Output),
     });
     let folders = Folders::make(project.root())?;
-    let common = Common { project, host: HostEnvironment::of_this_process(), folders, guards: Common::guards() };
+    let containers = Containers::new(run.executor.settings(Missing::RunInShell));
+    let host = HostEnvironment::of_this_process();
+    let common = Common { project, host, folders, guards: Common::guards(), containers };
     let root = Pipeline::new(compilation, context, (0, 1))?;
-    say_containers(&root, &output);
+    say_containers(&root, &output, &common.containers).await;
     let mut session = Session::new(root, common, (output, settings(run, selected)));
     session.expect(0);
     let ran = session.run().await;
     session.common.guards.end().await;
+    session.common.containers.end().await;
     if !run.keep {
         session.common.folders.remove_builds();
     }
@@ -178,8 +181,8 @@ fn exit_code(session: &Session) -> ExitCode {
     }
 }
 
-/// Says once that jobs run on this machine, whatever image they name.
-fn say_containers(pipeline: &Pipeline, output: &Output) {
+/// Says once that jobs run on this machine, whatever image they name, where there are no containers.
+async fn say_containers(pipeline: &Pipeline, output: &Output, containers: &Containers) {
     let scripts = || {
         pipeline.plan.jobs.iter().filter_map(|job| match &job.work {
             Work::Script(script) => Some(script),
@@ -189,6 +192,9 @@ fn say_containers(pipeline: &Pipeline, output: &Output) {
     let mut images: Vec<&str> = scripts().filter_map(|script| Some(script.image.as_ref()?.name.as_str())).collect();
     images.sort_unstable();
     images.dedup();
+    if !images.is_empty() && containers.are_there().await {
+        return;
+    }
     if !images.is_empty() {
         output.note(&format!("jobs run in a shell of this machine, not in their images ({})", images.join(", ")));
     }

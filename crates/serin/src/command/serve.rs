@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serin_runner::Missing;
 use serin_server::{App, FirstStart, Settings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Format, LogFormat, Serve};
+use crate::executor::ExecutorFlags;
 use crate::terminal::{self, BOLD, CYAN, styled};
 
 /// Where HTTP is served where nothing else is said.
@@ -26,6 +28,8 @@ struct File {
     url: Option<String>,
     jobs: Option<usize>,
     log_format: Option<LogFormat>,
+    #[serde(default)]
+    runner: ExecutorFlags,
 }
 
 /// Serves until SIGTERM or Ctrl-C; nodes and gateway go on after that.
@@ -42,6 +46,7 @@ pub async fn run(flags: Serve) -> Result<ExitCode> {
         listen,
         url: flags.url.or(file.url),
         concurrent_jobs: flags.jobs.or(file.jobs).unwrap_or(cores),
+        containers: flags.executor.or(file.runner).settings(Missing::Fail),
         program: std::env::current_exe()?,
     };
     let (app, first) = App::start(settings).await?;

@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, anyhow};
 use serin_model::JobId;
 use serin_model::limit::JOB_TIMEOUT_MS_DEFAULT;
 use serin_model::plan::{Job, Variable, Work};
-use serin_runner::{Afterwards, Dependency, GuardCommand, Guards, HostEnvironment, JobRequest, Slot, Source};
+use serin_runner::{
+    Afterwards, Containers, Dependency, GuardCommand, Guards, HostEnvironment, JobRequest, Slot, Source,
+};
 
 use super::folders::Folders;
 use super::pipeline::{Pipeline, Ticket};
@@ -24,6 +26,8 @@ pub struct Common {
     pub folders: Folders,
     /// What ends the processes of jobs.
     pub guards: Guards,
+    /// Where containers come from.
+    pub containers: Containers,
 }
 
 impl Common {
@@ -63,6 +67,7 @@ pub fn job(pipelines: &[Pipeline], ticket: Ticket, (common, slot): (&Common, Arc
         caches_dir: Some(common.folders.caches()),
         guard: common.guards.clone(),
         host: common.host.clone(),
+        containers: common.containers.clone(),
     })
 }
 

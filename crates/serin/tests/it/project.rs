@@ -57,6 +57,8 @@ impl Project {
             .current_dir(self.root())
             .env("SERIN_CACHE", self.folder.path().join("cache"))
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            // As on a machine without an engine; a test that wants one says so.
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
             .env_remove("NO_COLOR");
         command
     }

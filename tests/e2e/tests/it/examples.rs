@@ -33,7 +33,8 @@ fn word(value: &Value) -> String {
 async fn here(tree: &WorkTree, arguments: &[&str]) -> Result<Value> {
     let cache = tempfile::tempdir()?;
     let output = Command::new(serin_e2e::server::program()?)
-        .args(["run", "--format", "json"])
+        // Their images cannot be pulled where tests run without the internet.
+        .args(["run", "--executor", "shell", "--format", "json"])
         .args(arguments)
         .current_dir(tree.path())
         .env("SERIN_CACHE", cache.path())
@@ -75,7 +76,7 @@ async fn statuses_there(server: &Server, project: &str, pipeline: &Value) -> Res
 
 /// Runs an example in both places; what `serin run` said.
 async fn both(example: &str) -> Result<(WorkTree, Value)> {
-    let server = Server::start().await?;
+    let server = Server::start_with(&["--executor", "shell"]).await?;
     let tree = server.project(example).await?;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     copy(&examples.join(example), tree.path())?;
