@@ -1,4 +1,6 @@
-//! `serin demo` tells its story, with a crash and without.
+//! `serin demo` tells its story, with a crash and without, on processes and on containers.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -37,4 +39,23 @@ async fn the_demo_holds_although_its_server_is_killed() -> Result<()> {
     good_change_spoiled_nothing(&report);
     assert_eq!(report["crashed"], true);
     Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_holds_on_containers() -> Result<()> {
+    let before = node_containers()?;
+    let report = told(&["--platform", "docker"]).await?;
+    good_change_spoiled_nothing(&report);
+    let versions: BTreeSet<&str> =
+        report["versions"].as_object().into_iter().flatten().filter_map(|(_, v)| v.as_str()).collect();
+    assert_eq!(versions.len(), 1, "{report}");
+    assert!(versions.iter().all(|digest| digest.starts_with("sha256:")), "{report}");
+    assert_eq!(node_containers()?.difference(&before).count(), 0, "the demo left containers behind");
+    Ok(())
+}
+
+fn node_containers() -> Result<BTreeSet<String>> {
+    let output = std::process::Command::new("docker").args(["ps", "-aq", "--filter", "label=serin.node"]).output()?;
+    anyhow::ensure!(output.status.success(), "docker ps: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.split_whitespace().map(str::to_owned).collect())
 }
