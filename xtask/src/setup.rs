@@ -55,6 +55,12 @@ const TOOLS: &[Tool] = &[
     Tool { programs: &["docker"], debian: "docker.io", ubuntu: "docker.io", purpose: "tests of containers" },
     Tool { programs: &["iptables"], debian: "iptables", ubuntu: "iptables", purpose: "networks of containers" },
     Tool { programs: &["busybox"], debian: "busybox-static", ubuntu: "busybox-static", purpose: "images of the tests" },
+    Tool {
+        programs: &["pg_ctlcluster"],
+        debian: "postgresql",
+        ubuntu: "postgresql",
+        purpose: "a database as a service of jobs",
+    },
 ];
 
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];

@@ -4,6 +4,7 @@
 //! that a server started, nodes and gateway included, ends with the value that started it; nothing but Git, HTTP, the
 //! command line and signals reaches the server.
 
+pub mod image;
 pub mod load;
 pub mod process;
 pub mod server;

@@ -3,6 +3,7 @@
 mod artifacts;
 mod authorization;
 mod canary;
+mod container_jobs;
 mod containers;
 mod crashes;
 mod daemons;

@@ -1,0 +1,205 @@
+//! Jobs in containers, by `serin run` and on the server: a real database beside them, and nothing left of them.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use serin_e2e::image::{docker, postgresql};
+use serin_e2e::{LOOK_EVERY, PATIENCE, Said, Server, WorkTree, process, server};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+const PROJECT: &str = "boxes";
+
+/// The example with the tests' own image, as nothing can be pulled.
+fn example(tree: &WorkTree, image: &str) -> Result<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/with-database");
+    for name in ["schema.sql", "data.sql", "report.sql"] {
+        tree.write(name, std::fs::read(folder.join(name))?)?;
+    }
+    let text = std::fs::read_to_string(folder.join(".gitlab-ci.yml"))?;
+    ensure!(text.contains("postgres:15"), "{text}");
+    Ok(text.replace("postgres:15", image))
+}
+
+/// A job that waits for ever in a container.
+fn endless(image: &str, name: &str) -> String {
+    format!(
+        "{name}:\n  image: \"{image}\"\n  services: [\"{image}\"]\n  variables: {{POSTGRES_PASSWORD: x}}\n  retry: 1\n  \
+             script: [\"echo begun, attempt $CI_JOB_ID\", \"test -e go || sleep 100000\"]\n"
+    )
+}
+
+/// A name for a job that no other test has.
+fn unique(word: &str) -> String {
+    format!("{word}-{}", std::process::id())
+}
+
+/// The containers and networks of a job of that name.
+fn left(name: &str) -> Result<Vec<String>> {
+    let label = format!("label=serin.job.name={name}");
+    let containers = docker(&["ps", "-aq", "--filter", &label])?;
+    let networks = docker(&["network", "ls", "-q", "--filter", &label])?;
+    Ok(containers.split_whitespace().chain(networks.split_whitespace()).map(str::to_owned).collect())
+}
+
+/// The unnamed volumes of a job's containers.
+fn volumes(name: &str) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for id in docker(&["ps", "-aq", "--filter", &format!("label=serin.job.name={name}")])?.split_whitespace() {
+        let names = docker(&["inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", id])?;
+        all.extend(names.split_whitespace().map(str::to_owned));
+    }
+    Ok(all)
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds()? {
+        ensure!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// A `serin run` in a work tree.
+fn serin_run(tree: &WorkTree, arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(server::program()?);
+    command.arg("run").args(arguments).current_dir(tree.path()).env("SERIN_CACHE", tree.path().join(".git/cache"));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+#[tokio::test]
+async fn a_database_beside_a_job_is_the_same_here_and_on_the_server() -> Result<()> {
+    let image = postgresql()?;
+    let server = Server::start().await?;
+    let tree = server.project(PROJECT).await?;
+    let file = example(&tree, &image)? + "    - id -u\n    - test ! -e /var/run/docker.sock\n";
+    let commit = tree.push_pipeline(&file).await?;
+    let words = [
+        format!("Using Docker executor with image {image}: the job names it, and a Docker Engine answers"),
+        ", db is ready: port 5432 accepts".to_owned(),
+        "\nINSERT 0 3\n".to_owned(),
+        "\ntea 2|coffee 1\n".to_owned(),
+        "Job succeeded".to_owned(),
+    ];
+
+    let output = serin_run(&tree, &["--format", "json"])?.output().await?;
+    ensure!(output.status.success(), "{}", Said::of(&output).text);
+    let outcome: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!((&outcome["jobs"][0]["status"], &outcome["jobs"][1]["status"]), (&json!("success"), &json!("success")));
+    let here = std::fs::read_to_string(outcome["jobs"][0]["logs"][0].as_str().unwrap_or_default())?;
+
+    let ended = server.finished(PROJECT, &commit).await?;
+    let job = server.job(PROJECT, &ended, "migrate").await?;
+    let there = server.trace(PROJECT, &job).await?;
+    assert_eq!(ended["status"], "success", "{there}");
+    for words in &words {
+        assert!(here.contains(words), "no {words:?} in {here}");
+        assert!(there.contains(words), "no {words:?} in {there}");
+    }
+    Ok(())
+}
+
+/// A `serin run` whose job is under way in a container.
+async fn begun(tree: &WorkTree, name: &str) -> Result<Child> {
+    let child = serin_run(tree, &["--lines"])?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    // The service, the job, the network.
+    until("the job runs", || Ok(left(name)?.len() == 3)).await?;
+    Ok(child)
+}
+
+#[tokio::test]
+async fn a_killed_serin_run_leaves_nothing_after_the_next_start() -> Result<()> {
+    let image = postgresql()?;
+    let server = Server::start_with(&["--executor", "shell"]).await?;
+    let tree = server.project(PROJECT).await?;
+    let (name, other) = (unique("killed"), unique("alive"));
+    tree.write(".gitlab-ci.yml", endless(&image, &other))?;
+    tree.commit("First").await?;
+    let mut alive = begun(&tree, &other).await?;
+    tree.write(".gitlab-ci.yml", endless(&image, &name))?;
+    let mut child = begun(&tree, &name).await?;
+    process::kill(child.id().unwrap_or_default())?;
+    child.wait().await?;
+    ensure!(left(&name)?.len() == 3, "nobody could remove them yet");
+    let volumes = volumes(&name)?;
+    ensure!(!volumes.is_empty(), "the image has one");
+
+    tree.write("go", "")?;
+    let output = serin_run(&tree, &["--lines"])?.output().await?;
+    ensure!(output.status.success(), "{}", Said::of(&output).text);
+    assert_eq!(left(&name)?, [""; 0]);
+    assert!(volumes.iter().all(|volume| docker(&["volume", "inspect", volume]).is_err()), "{volumes:?}");
+    assert_eq!(left(&other)?.len(), 3, "the owner of these lives");
+
+    // One that is asked to end takes its own along.
+    nix_terminate(&alive)?;
+    alive.wait().await?;
+    assert_eq!(left(&other)?, [""; 0]);
+    Ok(())
+}
+
+fn nix_terminate(child: &Child) -> Result<()> {
+    let pid = child.id().unwrap_or_default().to_string();
+    ensure!(std::process::Command::new("kill").args(["-TERM", &pid]).status()?.success(), "kill {pid}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_nothing_and_the_job_runs_again() -> Result<()> {
+    let image = postgresql()?;
+    let mut server = Server::start().await?;
+    let tree = server.project(PROJECT).await?;
+    let name = unique("server");
+    let commit = tree.push_pipeline(&endless(&image, &name)).await?;
+    let pipeline = server.pipeline(PROJECT, &commit).await?;
+    let job = server.job(PROJECT, &pipeline, &name).await?;
+    server.trace_until(PROJECT, &job, "\nbegun").await?;
+    let before = left(&name)?;
+    server.kill().await?;
+    ensure!(left(&name)? == before, "nobody could remove them yet");
+    server.start_again().await?;
+    until("what the dead server left is gone", || Ok(left(&name)?.iter().all(|id| !before.contains(id)))).await?;
+    let path = format!("/projects/{PROJECT}/jobs/{}", job["id"]);
+    server.wait(&path, |job| job["attempt"] == 2 && job["status"] == "running").await?;
+    until("it runs again", || Ok(left(&name)?.len() == 3)).await?;
+
+    // A cancel ends it in its container.
+    server.post(&format!("/projects/{PROJECT}/jobs/{}/cancel", job["id"]), json!({})).await?;
+    server.job_until(PROJECT, &job, &["canceled"]).await?;
+    assert_eq!(left(&name)?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_with_containers_alone_runs_nothing_beside_them() -> Result<()> {
+    let image = postgresql()?;
+    let server = Server::start_with(&["--executor", "docker", "--job-pids", "50"]).await?;
+    let tree = server.project(PROJECT).await?;
+    let mark = tree.path().join("mark");
+    let script = format!("\"id; echo it ran; touch '{}'\"", mark.display());
+    let file = format!(
+        "plain: {{script: [{script}]}}\n\
+         flags: {{image: '--privileged', script: [{script}]}}\n\
+         absent: {{image: '127.0.0.1:1/absent', script: [{script}]}}\n\
+         inside: {{image: '{image}', script: [{script}, 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max']}}\n"
+    );
+    let pipeline = server.finished(PROJECT, &tree.push_pipeline(&file).await?).await?;
+    for (name, words) in [
+        ("plain", "names no image: give `image:`"),
+        ("flags", "`--privileged` is no image name"),
+        ("absent", "cannot be pulled"),
+        ("inside", "No such file or directory"),
+    ] {
+        let job = server.job(PROJECT, &pipeline, name).await?;
+        let trace = server.trace(PROJECT, &job).await?;
+        assert_eq!(job["status"], "failed", "{trace}");
+        assert!(trace.contains(words), "no {words:?} in {trace}");
+        assert_eq!(trace.contains("uid=999"), name == "inside", "{trace}");
+    }
+    assert!(!mark.exists(), "a script ran on this machine");
+    Ok(())
+}
