@@ -24,6 +24,7 @@ mod trace;
 mod workspace;
 
 pub use environment::HostEnvironment;
+pub use executor::docker::PROJECT as PROJECT_IN_CONTAINERS;
 pub use executor::{Choice, ContainerLimits, ContainerSettings, Containers, Missing};
 pub use guards::Guards;
 pub use job::run;

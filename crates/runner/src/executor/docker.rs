@@ -36,7 +36,8 @@ use name::ImageName;
 
 /// What jobs see below here is the same on every machine.
 const BUILDS: &str = "/builds";
-const PROJECT: &str = "/builds/project";
+/// `CI_PROJECT_DIR` of every job in a container.
+pub const PROJECT: &str = "/builds/project";
 const VARIABLES: &str = "/builds/project.tmp/variables";
 const SCRIPTS: &str = "/builds/project.tmp/scripts";
 const OBJECTS: &str = "/builds/project.tmp/objects";
@@ -135,11 +136,11 @@ impl Room {
         let platform = wish.platform.as_ref().map(expand).filter(|platform| !platform.is_empty());
         user.as_deref().map_or(Ok(()), name::check_user).map_err(Trouble::Failed)?;
         platform.as_deref().map_or(Ok(()), name::check_platform).map_err(Trouble::Failed)?;
-        let name = ImageName::parse(&environment.expand(&wish.name)).map_err(Trouble::Failed)?;
+        let name = ImageName::parse(&environment.expand(&wish.name)).map_err(Trouble::Missing)?;
         let policies: Vec<String> = wish.pull_policy.iter().map(expand).collect();
         let policies = PullPolicy::parse(&policies).map_err(Trouble::Failed)?;
         let image = until(stop, self.engine.image(&name, (&policies, platform.as_deref()))).await?;
-        let image = image.map_err(Trouble::Missing)?;
+        let image = image?;
         trace.line(&format!("Using docker image {} for {} ...", image.id, name.whole)).await;
         Ok((image, user))
     }

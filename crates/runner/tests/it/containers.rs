@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serin_model::FailureReason;
-use serin_model::plan::{Artifacts, Image, Script, Variable};
+use serin_model::plan::{Artifacts, Cache, Image, Script, Variable};
 use serin_runner::{CancelToken, Choice, ContainerLimits, ContainerSettings, Containers, JobRequest, Missing, Outcome};
 
 use crate::desk::{Desk, Kept, lines, run, until};
@@ -447,4 +447,20 @@ async fn a_runner_that_ends_takes_its_own_with_it_and_nobody_elses() {
     assert!(!left(&names.1).is_empty());
     others.end().await;
     until("the other's as well", || left(&names.1).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_cache_goes_from_container_to_container() {
+    let desk = Desk::new();
+    let caching = |script: &[&str]| {
+        let mut job = job(&desk, script);
+        let paths = lines(&["$CI_PROJECT_DIR/kept/"]);
+        job.script.caches = vec![Cache { key: Some("k".to_owned()), paths, ..Cache::default() }];
+        job.script.image.as_mut().unwrap().user = Some("app".to_owned());
+        job
+    };
+    succeeded(&ran(caching(&["mkdir -m 700 kept; echo of-the-first > kept/file"])).await);
+    let ended = ran(caching(&["cat kept/file; echo more >> kept/file"])).await;
+    succeeded(&ended);
+    assert!(ended.1.contains("\nof-the-first\n"), "{}", ended.1);
 }

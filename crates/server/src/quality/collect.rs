@@ -90,7 +90,8 @@ async fn places(app: &App, pipeline: &Pipeline, builds_dir: &Path) -> Result<Pla
     let files = files.unwrap_or_default();
     let project = builds_dir.join("project");
     let real = project.canonicalize().unwrap_or_else(|_| project.clone());
-    let roots = [project, real].map(|path| path.to_string_lossy().into_owned());
+    let roots =
+        [project, real, serin_runner::PROJECT_IN_CONTAINERS.into()].map(|path| path.to_string_lossy().into_owned());
     Ok(Places::new(roots).with_files(files.iter().map(|file| file.path.as_str())))
 }
 

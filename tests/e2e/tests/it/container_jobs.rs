@@ -1,5 +1,6 @@
 //! Jobs in containers, by `serin run` and on the server: a real database beside them, and nothing left of them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -201,5 +202,50 @@ async fn a_server_with_containers_alone_runs_nothing_beside_them() -> Result<()>
         assert_eq!(trace.contains("uid=999"), name == "inside", "{trace}");
     }
     assert!(!mark.exists(), "a script ran on this machine");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_runner_that_is_not_root_gets_the_files_of_roots_containers_back() -> Result<()> {
+    const USER: u32 = 65_534;
+    let image = postgresql()?;
+    let folder = tempfile::tempdir()?;
+    let (project, cache, program) = (folder.path().join("p"), folder.path().join("c"), folder.path().join("serin"));
+    std::fs::create_dir_all(&project)?;
+    std::fs::create_dir_all(&cache)?;
+    std::fs::copy(server::program()?, &program)?;
+    let file = format!(
+        "stages: [one, two]\n\
+         root:\n  stage: one\n  image: {{name: '{image}', entrypoint: [''], docker: {{user: root}}}}\n  \
+         script: [id -u, 'umask 077; echo of-root > made']\n  artifacts: {{paths: [made]}}\n\
+         user:\n  stage: two\n  image: '{image}'\n  script: [id -u, cat made, 'echo mine > other']\n"
+    );
+    std::fs::write(project.join(".gitlab-ci.yml"), file)?;
+    let own = std::fs::metadata(&project)?.uid();
+    let mut command = Command::new(&program);
+    if own == 0 {
+        // Where the tests are root's, this one is somebody else, with the engine's group.
+        for path in [folder.path(), &project, &cache, &project.join(".gitlab-ci.yml")] {
+            std::os::unix::fs::chown(path, Some(USER), Some(USER))?;
+        }
+        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+        let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
+        command.uid(USER).gid(std::fs::metadata(socket)?.gid());
+    }
+    command.args(["run", "--lines", "-j", "1"]).current_dir(&project).env("SERIN_CACHE", &cache).env("HOME", &cache);
+    let said = Said::of(&command.stdin(Stdio::null()).kill_on_drop(true).output().await?);
+    ensure!(said.good, "{}", said.text);
+    for words in ["root | 0", "user | 999", "user | of-root"] {
+        assert!(said.text.contains(words), "no {words:?} in {}", said.text);
+    }
+    let mine = if own == 0 { USER } else { own };
+    let mut open = vec![cache];
+    while let Some(path) = open.pop() {
+        let metadata = path.symlink_metadata()?;
+        assert_eq!(metadata.uid(), mine, "{}", path.display());
+        if metadata.is_dir() {
+            open.extend(std::fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
+        }
+    }
     Ok(())
 }

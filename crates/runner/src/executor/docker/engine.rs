@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio::sync::Mutex;
 
+use super::Trouble;
 use super::name::ImageName;
 use super::owner::Owner;
 
@@ -149,7 +150,7 @@ impl Engine {
         &self,
         name: &ImageName,
         (policies, platform): (&[PullPolicy], Option<&str>),
-    ) -> Result<Image, String> {
+    ) -> Result<Image, Trouble> {
         let mut reasons = Vec::new();
         for policy in policies {
             let here = if *policy == PullPolicy::Always && !name.is_id() { None } else { self.find(name).await? };
@@ -168,20 +169,23 @@ impl Engine {
                 _ => match self.pull(name, platform).await {
                     Ok(()) => {
                         let found = self.find(name).await?;
-                        return found.ok_or_else(|| format!("image `{}` is gone again", name.whole));
+                        return found.ok_or_else(|| Trouble::Failed(format!("image `{}` is gone again", name.whole)));
                     }
-                    Err(reason) => reasons.push(reason),
+                    Err(Trouble::Missing(reason)) => reasons.push(reason),
+                    Err(trouble) => return Err(trouble),
                 },
             }
         }
-        Err(reasons.join("; "))
+        Err(Trouble::Missing(reasons.join("; ")))
     }
 
-    async fn find(&self, name: &ImageName) -> Result<Option<Image>, String> {
+    async fn find(&self, name: &ImageName) -> Result<Option<Image>, Trouble> {
         let found = match self.api().inspect_image(&name.whole).await {
             Ok(found) => found,
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
-            Err(error) => return Err(format!("cannot look for image `{}`: {}", name.whole, words(&error))),
+            Err(error) => {
+                return Err(Trouble::Failed(format!("cannot look for image `{}`: {}", name.whole, words(&error))));
+            }
         };
         let config = found.config.unwrap_or_default();
         let tests = config.healthcheck.and_then(|check| check.test).unwrap_or_default();
@@ -195,12 +199,12 @@ impl Engine {
     }
 
     /// Pulls an image; one that could not be pulled a moment ago is not tried again.
-    async fn pull(&self, name: &ImageName, platform: Option<&str>) -> Result<(), String> {
+    async fn pull(&self, name: &ImageName, platform: Option<&str>) -> Result<(), Trouble> {
         let key = format!("{} {}", name.whole, platform.unwrap_or_default());
         let entry = Arc::clone(self.0.pulls.lock().await.entry(key).or_default());
         let mut last = entry.lock().await;
         if let Some(failed) = last.as_ref().filter(|failed| failed.at.elapsed() < PULL_AGAIN) {
-            return Err(failed.reason.clone());
+            return Err(Trouble::Missing(failed.reason.clone()));
         }
         let options = CreateImageOptionsBuilder::default().from_image(&name.repository).tag(&name.version);
         let options = options.platform(platform.unwrap_or_default()).build();
@@ -209,7 +213,11 @@ impl Engine {
         while let Some(step) = steps.next().await {
             match step {
                 Ok(step) => failure = step.error_detail.and_then(|detail| detail.message).or(failure),
-                Err(error) => failure = Some(words(&error)),
+                Err(error) if is_answer(&error) => failure = Some(words(&error)),
+                Err(error) => {
+                    let reason = format!("image `{}` cannot be pulled: {}", name.whole, words(&error));
+                    return Err(Trouble::Failed(reason));
+                }
             }
         }
         let Some(failure) = failure else {
@@ -218,7 +226,7 @@ impl Engine {
         };
         let reason = format!("image `{}` cannot be pulled: {}", name.whole, failure.trim());
         *last = Some(Failed { at: Instant::now(), reason: reason.clone() });
-        Err(reason)
+        Err(Trouble::Missing(reason))
     }
 
     /// Removes what belongs to processes of this machine that are gone.
@@ -291,6 +299,11 @@ impl Engine {
             tracing::warn!(%error, "a job's container stays");
         }
     }
+}
+
+/// Whether the engine is there, and refuses.
+fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. })
 }
 
 fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
