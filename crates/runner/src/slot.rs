@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, fstatat};
+use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Entry, Kind, Snapshot};
+use crate::workspace::Workspace;
 
 /// Time between two looks at the file system's clock.
 const TICK: Duration = Duration::from_millis(1);
@@ -33,8 +35,11 @@ pub struct Slot {
     seen: Mutex<Vec<Option<Seen>>>,
 }
 
+/// What each entry looked like here, and in the snapshot.
+type Record = Vec<(PathBuf, (Seen, Seen))>;
+
 /// What tells whether something was touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     place: (u64, u64),
     mode: u32,
@@ -56,11 +61,46 @@ impl From<&Metadata> for Seen {
 }
 
 impl Slot {
-    /// A workspace below `builds_dir`, which nobody else uses; it is filled before its first job.
+    /// A workspace below `builds_dir`, which nobody else uses: as [`Slot::keep`] left it, where the snapshot was made in the
+    /// same folder as then; without that record it is filled before its first job.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, builds_dir: PathBuf) -> Self {
-        let seen = Mutex::new(vec![None; snapshot.entries().len()]);
+    pub fn reopen(snapshot: Arc<Snapshot>, builds_dir: PathBuf, record: &Path) -> Self {
+        let known: Record =
+            std::fs::read(record).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let known: HashMap<&Path, &(Seen, Seen)> = known.iter().map(|(path, seen)| (path.as_path(), seen)).collect();
+        let mut looker = Looker::default();
+        let seen = snapshot.entries().iter().map(|entry| {
+            let (here, there) = known.get(entry.path.as_path())?;
+            (looker.look(snapshot.folder(), &entry.path) == Some(*there)).then_some(*here)
+        });
+        let seen = Mutex::new(seen.collect());
         Self { snapshot, builds_dir, seen }
+    }
+
+    /// Leaves the workspace as the snapshot is, nothing beside it, and writes down what tells a later run that it still is.
+    /// Returns the bytes of its files.
+    ///
+    /// # Errors
+    /// Where the folder cannot be cleared or the record not be written.
+    pub fn keep(&self, record: &Path) -> io::Result<u64> {
+        let project = Workspace::below(&self.builds_dir).project;
+        for entry in std::fs::read_dir(&self.builds_dir)? {
+            let path = entry?.path();
+            if path != project {
+                remove(&path)?;
+            }
+        }
+        self.restore(&project)?;
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looker = Looker::default();
+        let entries = self.snapshot.entries().iter().zip(seen.iter());
+        let known: Record = entries
+            .filter_map(|(entry, here)| {
+                Some((entry.path.clone(), ((*here)?, looker.look(self.snapshot.folder(), &entry.path)?)))
+            })
+            .collect();
+        std::fs::write(record, serde_json::to_vec(&known)?)?;
+        Ok(known.iter().map(|(_, (here, _))| here.size).sum())
     }
 
     /// Where its jobs' folders are; [`crate::JobRequest::builds_dir`] for each of them.
@@ -286,7 +326,7 @@ mod tests {
             }
             symlink("a", source.join("link")).unwrap();
             let snapshot = Arc::new(Snapshot::of_folder(source).unwrap());
-            let slot = Slot::new(snapshot, folder.path().join("slot"));
+            let slot = Slot::reopen(snapshot, folder.path().join("slot"), &folder.path().join("record"));
             fs::create_dir_all(folder.path().join("slot/project")).unwrap();
             Self { folder, slot }
         }
@@ -381,6 +421,40 @@ mod tests {
 
     fn listing_or_none(root: &Path) -> Option<Vec<String>> {
         root.is_dir().then(|| listing(root))
+    }
+
+    #[test]
+    fn a_later_run_uses_what_is_still_whole() {
+        let bench = Bench::new();
+        bench.restored();
+        let (project, tree, record) =
+            (bench.project(), bench.folder.path().join("tree"), bench.folder.path().join("record"));
+        let number = |name: &str| project.join(name).symlink_metadata().unwrap().ino();
+        fs::write(project.join("left over"), "x").unwrap();
+        fs::create_dir_all(bench.folder.path().join("slot/project.tmp")).unwrap();
+        assert!(bench.slot.keep(&record).unwrap() > 0);
+        assert!(!project.join("left over").exists() && !bench.folder.path().join("slot/project.tmp").exists());
+        let before = ["a", "deep/b", "deep/er/c"].map(number);
+        // One changes in the snapshot, one is new there, one in the workspace, each with what it had for size and time.
+        let modified = tree.join("a").metadata().unwrap().modified().unwrap();
+        fs::remove_file(tree.join("a")).unwrap();
+        fs::write(tree.join("a"), "eno").unwrap();
+        File::options().write(true).open(tree.join("a")).unwrap().set_modified(modified).unwrap();
+        fs::write(tree.join("deep/new"), "new").unwrap();
+        let modified = project.join("deep/b").metadata().unwrap().modified().unwrap();
+        fs::write(project.join("deep/b"), "owt").unwrap();
+        File::options().write(true).open(project.join("deep/b")).unwrap().set_modified(modified).unwrap();
+        let snapshot = Arc::new(Snapshot::of_folder(tree.clone()).unwrap());
+        let slot = Slot::reopen(snapshot, bench.folder.path().join("slot"), &record);
+        slot.restore(&project).unwrap();
+        assert_eq!(listing(&project), listing(&tree));
+        let after = ["a", "deep/b", "deep/er/c"].map(number);
+        assert_eq!(after[2], before[2], "what is whole is used again");
+        slot.keep(&record).unwrap();
+        fs::remove_file(tree.join("deep/new")).unwrap();
+        let snapshot = Arc::new(Snapshot::of_folder(tree.clone()).unwrap());
+        Slot::reopen(snapshot, bench.folder.path().join("slot"), &record).restore(&project).unwrap();
+        assert_eq!(listing(&project), listing(&tree), "what is gone from the snapshot goes");
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub enum Kind {
 }
 
 impl Snapshot {
-    /// Copies the work tree at `from` into `into`, an absent folder of the caller. Where `from` is the top of a repository
+    /// Copies the work tree at `from` into `into`, a folder of the caller that is absent or holds an earlier snapshot,
+    /// whose files are used again where they are still the same. Where `from` is the top of a repository
     /// with a commit, the copy has a `.git` of its own that borrows the repository's objects.
     ///
     /// # Errors
@@ -52,6 +53,7 @@ impl Snapshot {
     pub async fn take(from: &Path, into: &Path, host: &HostEnvironment) -> Result<Self, String> {
         let workspace = Workspace { project: into.join("tree"), beside: into.join("beside") };
         std::fs::create_dir_all(&workspace.project)
+            .and_then(|()| crate::slot::remove(&workspace.beside))
             .and_then(|()| std::fs::create_dir_all(&workspace.beside))
             .map_err(|error| format!("cannot make `{}`: {error}", into.display()))?;
         workspace::copy_folder(&workspace, from, host).await?;

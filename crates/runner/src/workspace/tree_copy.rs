@@ -1,8 +1,11 @@
 //! A copy of the folder that a person works in.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use serin_model::CommitId;
@@ -111,20 +114,42 @@ fn walk(folder: &Path) -> io::Result<Vec<u8>> {
     Ok(list)
 }
 
+/// Makes the folder `to` hold the listed files of `from`; what an earlier copy left there and is still the same stays.
 fn copy_all(list: &[u8], from: &Path, to: &Path) -> io::Result<()> {
-    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = Path::new(OsStr::from_bytes(name));
-        if name.components().any(|part| !matches!(part, Component::Normal(_))) {
-            continue;
+    let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let names = names.map(|name| Path::new(OsStr::from_bytes(name)));
+    let inside = |name: &&Path| name.components().all(|part| matches!(part, Component::Normal(_)));
+    let names: BTreeSet<&Path> = names.filter(inside).collect();
+    remove_others(to, &names)?;
+    names.into_iter().try_for_each(|name| copy_one(&from.join(name), &to.join(name)))
+}
+
+/// Removes what an earlier copy left and none of the names leads to.
+fn remove_others(to: &Path, names: &BTreeSet<&Path>) -> io::Result<()> {
+    let folders: BTreeSet<&Path> = names.iter().flat_map(|name| name.ancestors().skip(1)).collect();
+    let mut open = vec![PathBuf::new()];
+    while let Some(above) = open.pop() {
+        for entry in std::fs::read_dir(to.join(&above))? {
+            let entry = entry?;
+            let path = above.join(entry.file_name());
+            let is_folder = entry.file_type()?.is_dir();
+            match is_folder {
+                true if folders.contains(path.as_path()) => open.push(path),
+                false if names.contains(path.as_path()) => {}
+                _ => crate::slot::remove(&entry.path())?,
+            }
         }
-        copy_one(&from.join(name), &to.join(name))?;
     }
     Ok(())
 }
 
 /// Copies a file or a link; what was deleted meanwhile, or is a folder (a submodule), is left out.
 fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
-    let Ok(metadata) = from.symlink_metadata() else { return Ok(()) };
+    let Ok(metadata) = from.symlink_metadata() else { return crate::slot::remove(to) };
+    if to.symlink_metadata().is_ok_and(|copy| is_copy(&metadata, &copy)) {
+        return Ok(());
+    }
+    crate::slot::remove(to)?;
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -135,4 +160,56 @@ fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
         crate::slot::copy(from, to)?;
     }
     Ok(())
+}
+
+/// Whether a file is a copy made earlier, and its source was left alone since: nothing can be done to a file that does
+/// not move its time of change, which no program sets.
+fn is_copy(source: &Metadata, copy: &Metadata) -> bool {
+    let look = |metadata: &Metadata| (metadata.mode(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+    source.is_file() && copy.is_file() && look(source) == look(copy) && source.ctime() + CLOCK_STEP_S < copy.ctime()
+}
+
+/// Seconds that a file system's clock may stand still.
+const CLOCK_STEP_S: i64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::copy_all;
+
+    #[test]
+    fn an_earlier_copy_becomes_what_the_folder_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("deep")).unwrap();
+        fs::create_dir_all(&to).unwrap();
+        for name in ["same", "changed", "deep/file", "file to folder", "folder to file"] {
+            fs::write(from.join(name), "one").unwrap();
+        }
+        symlink("same", from.join("link")).unwrap();
+        copy_all(b"same\0changed\0deep/file\0file to folder\0link\0", &from, &to).unwrap();
+        fs::write(to.join("stranger"), "x").unwrap();
+        fs::create_dir_all(to.join("folder to file/x")).unwrap();
+        let modified = from.join("changed").metadata().unwrap().modified().unwrap();
+        fs::write(from.join("changed"), "two").unwrap();
+        fs::File::options().write(true).open(from.join("changed")).unwrap().set_modified(modified).unwrap();
+        fs::remove_file(from.join("file to folder")).unwrap();
+        fs::create_dir(from.join("file to folder")).unwrap();
+        fs::write(from.join("file to folder/inner"), "three").unwrap();
+        fs::remove_file(from.join("link")).unwrap();
+        symlink("changed", from.join("link")).unwrap();
+        copy_all(b"same\0changed\0gone\0file to folder/inner\0folder to file\0link\0", &from, &to).unwrap();
+        let mut found: Vec<String> = walkdir(&to);
+        found.sort();
+        assert_eq!(found, ["changed=two", "file to folder/inner=three", "folder to file=one", "link=two", "same=one"]);
+    }
+
+    fn walkdir(root: &std::path::Path) -> Vec<String> {
+        let names = super::walk(root).unwrap();
+        let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        let names = names.map(|name| String::from_utf8(name.to_vec()).unwrap());
+        names.map(|name| format!("{name}={}", fs::read_to_string(root.join(&name)).unwrap())).collect()
+    }
 }

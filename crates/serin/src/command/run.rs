@@ -142,9 +142,7 @@ async fn carry_out(
     let ran = session.run().await;
     session.common.guards.end().await;
     session.common.containers.end().await;
-    if !run.keep {
-        session.common.folders.remove_builds();
-    }
+    session.leave_builds();
     ran?;
     session.close();
     let outcome = session.to_json();

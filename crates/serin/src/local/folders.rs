@@ -1,5 +1,6 @@
 //! Where a project's runs keep what outlives a job: logs, artifacts, caches.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,38 @@ impl Folders {
         self.run.join("artifacts").join(file_name(job))
     }
 
+    /// Where the jobs of a workspace have their folders.
+    #[must_use]
+    pub fn workspace(&self, number: usize) -> PathBuf {
+        self.builds.join(number.to_string())
+    }
+
+    /// What tells a later run about a workspace.
+    #[must_use]
+    pub fn workspace_record(&self, number: usize) -> PathBuf {
+        self.builds.join(format!("{number}.json"))
+    }
+
+    /// The copy of the work tree from which workspaces are made.
+    #[must_use]
+    pub fn snapshot(&self) -> PathBuf {
+        self.builds.join("snapshot")
+    }
+
+    /// Leaves the snapshot and these workspaces for the next run.
+    pub fn keep_builds(&self, workspaces: &[usize]) {
+        let files = workspaces.iter().flat_map(|number| [self.workspace(*number), self.workspace_record(*number)]);
+        let kept: BTreeSet<PathBuf> = files.chain([self.snapshot()]).collect();
+        for entry in std::fs::read_dir(&self.builds).into_iter().flatten().flatten() {
+            if !kept.contains(&entry.path()) {
+                remove(&entry.path());
+            }
+        }
+        if let Err(error) = File::create(kept_mark(&self.builds)) {
+            tracing::debug!(%error, "the workspaces are not kept");
+        }
+    }
+
     /// Removes what jobs worked in.
     pub fn remove_builds(&self) {
         if let Err(error) = serin_objects::tree::remove(&self.builds) {
@@ -120,7 +153,13 @@ fn sweep(runs: &Path) {
     }
 }
 
-/// The first folder for workspaces that no living run has, emptied; what killed runs left in others goes as well.
+/// Stands beside workspaces that a run left in order, not killed in between.
+fn kept_mark(builds: &Path) -> PathBuf {
+    builds.with_extension("kept")
+}
+
+/// The first folder for workspaces that no living run has, with what the last run left there on purpose; what killed runs
+/// left goes, and so do the others.
 fn lane(builds: &Path) -> Result<(PathBuf, File)> {
     std::fs::create_dir_all(builds).with_context(|| format!("cannot make `{}`", builds.display()))?;
     let mut found = None;
@@ -130,7 +169,10 @@ fn lane(builds: &Path) -> Result<(PathBuf, File)> {
             break;
         }
         let Ok(held) = lock(&builds.join(format!("{number}.lock"))) else { continue };
-        remove(&folder);
+        let kept = std::fs::remove_file(kept_mark(&folder)).is_ok();
+        if !kept || found.is_some() {
+            remove(&folder);
+        }
         if found.is_none() {
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
             found = Some((folder, held));
@@ -139,9 +181,13 @@ fn lane(builds: &Path) -> Result<(PathBuf, File)> {
     found.with_context(|| format!("{LANES_MAX} runs of this project are under way"))
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = serin_objects::tree::remove(folder) {
-        tracing::warn!(%error, "an old folder stays");
+fn remove(path: &Path) {
+    let removed = match path.is_file() {
+        true => std::fs::remove_file(path).map_err(anyhow::Error::from),
+        false => serin_objects::tree::remove(path).map_err(anyhow::Error::from),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(%error, "what an old run left stays");
     }
 }
 

@@ -26,6 +26,8 @@ use super::worker::{self, Ended};
 const LEASE_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// Pipelines in one run.
 const PIPELINES_MAX: usize = 500;
+/// Bytes of the workspaces that are left for the next run.
+const KEPT_BYTES_MAX: u64 = 1 << 30;
 /// Child pipelines within each other (GitLab: 2).
 pub const DEPTH_MAX: usize = 2;
 
@@ -122,7 +124,7 @@ impl Session {
     /// Carries the pipeline out until nothing moves any more.
     pub async fn run(&mut self) -> Result<()> {
         let mut signals = Signals::new()?;
-        let into = self.common.folders.builds.join("snapshot");
+        let into = self.common.folders.snapshot();
         let snapshot = Snapshot::take(self.common.project.root(), &into, &self.common.host);
         let snapshot = snapshot.await.map_err(|message| anyhow!(message))?;
         if self.settings.take != Take::Nothing {
@@ -379,6 +381,22 @@ impl Session {
         }
     }
 
+    /// Leaves the workspaces for the next run, which then copies only what changed; what cannot be left that way goes.
+    pub fn leave_builds(&self) {
+        let folders = &self.common.folders;
+        if self.settings.keep {
+            return;
+        }
+        match self.slots.keep(|number| folders.workspace_record(number)) {
+            Ok((kept, bytes)) if bytes <= KEPT_BYTES_MAX && !kept.is_empty() => folders.keep_builds(&kept),
+            Ok(_) => folders.remove_builds(),
+            Err(error) => {
+                tracing::debug!(%error, "the workspaces are not kept");
+                folders.remove_builds();
+            }
+        }
+    }
+
     fn take_over(&mut self, ticket: Ticket, known: &Known) -> Result<()> {
         let artifacts = self.common.folders.artifacts(&self.name(ticket));
         known.take_over(&artifacts, &mut self.pipelines[ticket.pipeline].records[ticket.job])?;
@@ -392,7 +410,8 @@ impl Session {
         let snapshot = self.snapshot.as_ref().context("the work tree was not copied")?;
         let among = if self.settings.keep { usize::MAX } else { self.settings.parallel };
         Ok(self.slots.take(name, among, |number| {
-            Slot::new(Arc::clone(snapshot), self.common.folders.builds.join(number.to_string()))
+            let folders = &self.common.folders;
+            Slot::reopen(Arc::clone(snapshot), folders.workspace(number), &folders.workspace_record(number))
         }))
     }
 

@@ -1,6 +1,8 @@
 //! The workspaces of a run.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serin_runner::Slot;
@@ -50,6 +52,18 @@ impl Slots {
             self.places.push(Place::New);
             self.places.len() - 1
         })
+    }
+
+    /// Leaves those that are free for a later run, each with its record; their numbers and the bytes of their files.
+    pub fn keep(&self, record: impl Fn(usize) -> PathBuf) -> io::Result<(Vec<usize>, u64)> {
+        let (mut kept, mut bytes) = (Vec::new(), 0);
+        for (index, place) in self.places.iter().enumerate() {
+            if let Place::Free(slot) = place {
+                bytes += slot.keep(&record(index + 1))?;
+                kept.push(index + 1);
+            }
+        }
+        Ok((kept, bytes))
     }
 
     /// A job is over.
