@@ -13,6 +13,7 @@ use crate::{
 };
 
 const NAME: &str = "diff-tree";
+const LISTING: [&str; 5] = ["-r", "-z", "--raw", "--no-abbrev", "-M"];
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// How much of a difference is read.
@@ -128,10 +129,32 @@ impl Repository {
     /// # Errors
     /// An id is malformed or not in the repository, or `git` failed; a difference over the limits is no error.
     pub async fn diff(&self, base: &CommitId, head: &CommitId, limits: DiffLimits) -> Result<Diff> {
+        self.diff_of(base, head, &[], limits).await
+    }
+
+    /// The files that differ, without their changed places, at most that many of them.
+    ///
+    /// # Errors
+    /// An id is malformed or not in the repository, or `git` failed.
+    pub async fn diff_list(&self, base: &CommitId, head: &CommitId, files_max: usize) -> Result<Diff> {
         let (base, head) = (checked_id(base.as_str())?, checked_id(head.as_str())?);
-        let listing = self.call(NAME).args(["-r", "-z", "--raw", "--no-abbrev", "-M", base, head]);
+        let raw = self.call(NAME).args(LISTING).args([base, head]).output().await?;
+        let limits = DiffLimits { files_max, ..DiffLimits::default() };
+        Ok(parse::Parser::new(&raw, limits).ok_or_else(|| Error::answer(NAME, &raw))?.finish())
+    }
+
+    /// What changed in some paths alone, a renamed file being named by both of its paths; no path: in all.
+    ///
+    /// # Errors
+    /// An id is malformed or not in the repository, or `git` failed; a difference over the limits is no error.
+    pub async fn diff_of(&self, base: &CommitId, head: &CommitId, paths: &[&str], limits: DiffLimits) -> Result<Diff> {
+        let (base, head) = (checked_id(base.as_str())?, checked_id(head.as_str())?);
+        // Behind `--`, and with nothing of a pattern in it, a path is a path.
+        let literal = paths.iter().map(|path| format!(":(top,literal){path}"));
+        let behind: Vec<String> = std::iter::once("--".to_owned()).chain(literal).collect();
+        let listing = self.call(NAME).args(LISTING).args([base, head]).args(&behind);
         // Both start at once; the patch waits in its pipe until the list has been read.
-        let patch = self.patch_call([base, head]).start()?;
+        let patch = self.patch_call([base, head]).args(&behind).start()?;
         let raw = listing.output().await?;
         let mut parser = parse::Parser::new(&raw, limits).ok_or_else(|| Error::answer(NAME, &raw))?;
         let late = |_| Error::TimedOut { command: NAME, limit: CALL_TIME_MAX };

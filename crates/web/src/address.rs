@@ -40,6 +40,8 @@ pub(crate) enum Place {
     Log(i64),
     /// A job's log as it is.
     Raw(i64),
+    /// Its quality from pipeline to pipeline.
+    Quality,
     /// Its environments.
     Environments,
     /// An environment.
@@ -79,6 +81,7 @@ fn place(path: &str) -> Option<Place> {
         ("jobs", [id]) => Some(Place::Job(number(id)?)),
         ("jobs", [id, "log"]) => Some(Place::Log(number(id)?)),
         ("jobs", [id, "raw"]) => Some(Place::Raw(number(id)?)),
+        ("quality", []) => Some(Place::Quality),
         ("environments", []) => Some(Place::Environments),
         ("environments", _) => Some(Place::Environment(decode(rest)?)),
         _ => None,
@@ -141,6 +144,7 @@ mod tests {
             ("/shop/-/merge_requests/7", "shop", Place::Request(7)),
             ("/shop/-/merge_requests/7/changes", "shop", Place::Changes(7)),
             ("/shop/-/pipelines/12", "shop", Place::Pipeline(12)),
+            ("/shop/-/quality", "shop", Place::Quality),
             ("/shop/-/jobs/3/log", "shop", Place::Log(3)),
             ("/shop/-/environments/review/a%20b", "shop", Place::Environment("review/a b".into())),
         ];

@@ -46,6 +46,7 @@ pub(crate) enum Tab {
     Overview,
     MergeRequests,
     Pipelines,
+    Quality,
     Environments,
 }
 
@@ -88,6 +89,7 @@ impl Frame {
         let section = match tab {
             Tab::MergeRequests => Some((frame.t.merge_requests, "merge_requests")),
             Tab::Pipelines => Some((frame.t.pipelines, "pipelines")),
+            Tab::Quality => Some((frame.t.quality, "quality")),
             Tab::Environments => Some((frame.t.environments, "environments")),
             Tab::None | Tab::Overview => None,
         };

@@ -14,6 +14,7 @@ icons! {
     BOX = "" "<path d=\"M2 5l6-3 6 3v6l-6 3-6-3zM2 5l6 3 6-3M8 8v6\"/>";
     BRANCH = "" "<circle cx=\"4.5\" cy=\"3.5\" r=\"1.8\"/><circle cx=\"4.5\" cy=\"12.5\" r=\"1.8\"/><circle cx=\"11.5\" cy=\"5.5\" r=\"1.8\"/><path d=\"M4.5 5.5v5M11.5 7.5c0 2.5-5 2-6.5 4\"/>";
     CANCELED = "" "<circle cx=\"8\" cy=\"8\" r=\"6\"/><path d=\"M4 12l8-8\"/>";
+    CHART = "" "<path d=\"M2.5 2.5v11h11M5 10.5l2.5-3.5 2 2 3.5-5\"/>";
     CLOCK = "" "<circle cx=\"8\" cy=\"8\" r=\"6\"/><path d=\"M8 4.5V8l2.5 1.5\"/>";
     COPY = "" "<rect x=\"5.5\" y=\"5.5\" width=\"8\" height=\"8\" rx=\"1.5\"/><path d=\"M10.5 5.5v-2a1 1 0 00-1-1h-6a1 1 0 00-1 1v6a1 1 0 001 1h2\"/>";
     CREATED = "" "<circle cx=\"8\" cy=\"8\" r=\"6\" stroke-dasharray=\"2.5 2.5\"/>";

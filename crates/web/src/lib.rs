@@ -6,6 +6,7 @@
 
 mod address;
 mod asset;
+mod chart;
 mod diff;
 mod frame;
 mod icon;

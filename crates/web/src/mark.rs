@@ -20,6 +20,17 @@ impl Mark {
     }
 }
 
+/// How bad a finding is; the words are Code Climate's in every language.
+pub(crate) fn severity(word: &str) -> Mark {
+    match word {
+        "blocker" => Mark::new(icon::FAILED, "blocker", "bad"),
+        "critical" => Mark::new(icon::FAILED, "critical", "bad"),
+        "major" => Mark::new(icon::FAILED, "major", "bad"),
+        "minor" => Mark::new(icon::WARNING, "minor", "warn"),
+        _ => Mark::new(icon::INFO, "info", "idle"),
+    }
+}
+
 /// A job's or pipeline's status.
 pub(crate) fn status(word: &str, t: &'static Text) -> Mark {
     match word {

@@ -1,5 +1,6 @@
 //! The pages, one module each, and the way of a request to its page.
 
+mod changes;
 mod environment;
 mod job;
 mod login;
@@ -10,6 +11,7 @@ mod projects;
 mod quality;
 mod request;
 mod row;
+mod trend;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -105,12 +107,13 @@ async fn get_of_project(visit: &Visit, name: &str, place: Place) -> Result<Respo
         Place::Requests => request::list(visit, &project).await,
         Place::NewRequest => request::new(visit, &project).await,
         Place::Request(iid) => request::show(visit, &project, iid).await,
-        Place::Changes(iid) => request::changes(visit, &project, iid).await,
+        Place::Changes(iid) => changes::show(visit, &project, iid).await,
         Place::Pipelines => pipeline::list(visit, &project).await,
         Place::Pipeline(id) => pipeline::show(visit, &project, id).await,
         Place::Job(id) => job::show(visit, &project, id).await,
         Place::Log(id) => job::log(visit, &project, id).await,
         Place::Raw(id) => job::raw(visit, &project, id).await,
+        Place::Quality => trend::show(visit, &project).await,
         Place::Environments => environment::list(visit, &project).await,
         Place::Environment(name) => environment::show(visit, &project, &name).await,
     }

@@ -254,6 +254,14 @@ texts! {
     quality_flaky: "flaky", "不稳定";
     quality_holds: "holds", "满足";
     quality_informs: "The gate informs; it blocks no merge.", "质量门禁仅供参考，不阻止合并。";
+    quality_attempts: "passed after a failed attempt", "失败后重试通过";
+    quality_branch: "Branch", "分支";
+    quality_duration: "Duration of the tests", "测试用时";
+    quality_failing: "failing", "失败";
+    quality_files_noted: "Files with findings or untested lines", "有问题或未测试行的文件";
+    quality_further: "Elsewhere in this file", "此文件的其他位置";
+    quality_history: "Newest runs", "最近的运行";
+    quality_left_out: "more new findings are not shown at their lines", "个新增问题未在代码行处显示";
     quality_let_pass: "let pass", "已放行";
     quality_missing: "missing", "缺失";
     quality_new: "new", "新增";
@@ -261,14 +269,27 @@ texts! {
     quality_newly_failing: "newly failing", "新失败";
     quality_newly_passing: "newly passing", "新通过";
     quality_override: "Let pass", "放行";
+    quality_no_trend: "No pipeline of this branch has left reports yet.", "该分支还没有流水线留下报告。";
+    quality_no_trend_hint: "Name the reports of code checks, tests and coverage in `artifacts:reports`.",
+        "请在 `artifacts:reports` 中声明代码检查、测试和覆盖率报告。";
+    quality_of_older: "Findings and coverage belong to an older commit and are not shown here.",
+        "检查结果属于较早的提交，此处不显示。";
+    quality_output: "Output", "输出";
+    quality_page: "Page", "页";
     quality_passed: "passed", "已通过";
     quality_passed_by: "let it pass", "已放行";
     quality_reason: "Why this change may pass", "放行理由";
     quality_remaining: "remaining", "遗留";
+    quality_runs: "runs", "次运行";
+    quality_still_failing: "still failing", "仍然失败";
     quality_tests: "Tests", "测试";
     quality_tests_failed: "failed", "失败";
     quality_tests_passed: "passed", "通过";
     quality_tests_skipped: "skipped", "跳过";
+    quality_tests_failed_chart: "Failing tests", "失败的测试";
+    quality_trend: "Quality by pipeline", "质量趋势";
+    quality_untested: "no test runs this line", "没有测试运行到此行";
+    quality_untested_lines: "untested", "未测试";
     quality_unmeasured: "not measured", "未检测";
     raw: "Raw", "原始日志";
     reason: "Reason", "原因";
@@ -328,6 +349,7 @@ texts! {
     theme_light: "Light", "浅色";
     theme_system: "System", "跟随系统";
     timeline: "What happened", "时间线";
+    show: "Show", "查看";
     title: "Title", "标题";
     title_hint: "Empty: the title of the branch's last commit.", "留空则使用分支最后一次提交的标题。";
     to_projects: "To the projects", "返回项目列表";

@@ -1,10 +1,14 @@
 //! How a merge request stands before its quality gate, as its page shows it.
 
 use serin_server::error::Result;
-use serin_server::quality as server;
+use serin_server::quality::{self as server, Details, TestDetails};
 use serin_store::merge_request::MergeRequest;
+use serin_store::pipeline::Pipeline;
 use serin_wire::quality::{Coverage, Judgement, Quality};
 
+use crate::address::encode;
+use crate::chart::{self, Spark};
+use crate::diff;
 use crate::icon;
 use crate::mark::Mark;
 use crate::text::{Language, Text};
@@ -21,30 +25,61 @@ pub(crate) struct QualityView {
     pub(crate) conditions: Vec<(Mark, String)>,
     pub(crate) facts: Vec<String>,
     pub(crate) findings: Vec<Row>,
-    pub(crate) tests: Vec<Row>,
+    pub(crate) tests: Vec<TestRow>,
     pub(crate) notes: Vec<String>,
     /// Who let it pass, and why.
     pub(crate) passed_by: Option<(String, String)>,
     pub(crate) may_override: bool,
 }
 
-/// A finding or a test.
+/// A finding.
 pub(crate) struct Row {
+    /// Where the changes show it.
+    pub(crate) href: Option<String>,
+    pub(crate) mark: Mark,
     pub(crate) place: String,
     pub(crate) what: String,
     pub(crate) message: String,
+}
+
+/// A test that fails or is flaky.
+pub(crate) struct TestRow {
+    pub(crate) mark: Mark,
+    pub(crate) name: String,
+    pub(crate) message: String,
+    pub(crate) output: String,
+    /// How often it fails without reason.
+    pub(crate) flaky: Option<String>,
+    pub(crate) spark: Option<Spark>,
 }
 
 /// Reads how a merge request stands; `None` where no report and no condition is there.
 ///
 /// # Errors
 /// Where database or repository fail.
-pub(super) async fn view(visit: &Visit, request: &MergeRequest) -> Result<Option<QualityView>> {
+pub(super) async fn view(
+    visit: &Visit,
+    request: &MergeRequest,
+    newest: Option<&Pipeline>,
+) -> Result<Option<QualityView>> {
     let shown = server::shown_of(&visit.app, request).await?;
-    Ok(of(shown, visit.language, request.state == "opened"))
+    let details = match newest.filter(|_| shown.judgement.is_some()) {
+        Some(pipeline) => server::details_of(&visit.app, pipeline).await?.unwrap_or_default(),
+        None => Details::default(),
+    };
+    let shown = Shown { quality: shown, details, is_open: request.state == "opened" };
+    Ok(of(shown, visit.language))
 }
 
-fn of(shown: Quality, language: Language, open: bool) -> Option<QualityView> {
+/// What is shown.
+struct Shown {
+    quality: Quality,
+    details: Details,
+    is_open: bool,
+}
+
+fn of(shown: Shown, language: Language) -> Option<QualityView> {
+    let Shown { quality: shown, details, is_open: open } = shown;
     let t = language.text();
     let judgement = shown.judgement?;
     let measured = judgement.findings.is_some() || judgement.tests.is_some() || judgement.coverage.is_some();
@@ -65,7 +100,7 @@ fn of(shown: Quality, language: Language, open: bool) -> Option<QualityView> {
         conditions: conditions(&judgement, language),
         facts: facts(&judgement, t),
         findings: findings(&judgement),
-        tests: tests(&judgement, t),
+        tests: details.tests.into_iter().take(LISTED_MAX).map(|test| self::test(test, t)).collect(),
         may_override: open && failed && judgement.blocks && shown.overridden.is_none(),
         passed_by: shown.overridden.map(|by| (by.name, by.reason)),
         notes: judgement.notes,
@@ -129,27 +164,28 @@ fn told(coverage: &Coverage, t: &'static Text) -> String {
 
 fn findings(judgement: &Judgement) -> Vec<Row> {
     let shown = judgement.findings.iter().flat_map(|found| &found.shown).take(LISTED_MAX).map(|finding| Row {
+        href: finding.path.as_ref().map(|path| format!("file={}#{}", encode(path), diff::anchor(path))),
+        mark: crate::mark::severity(&finding.severity),
         place: finding.path.as_ref().map_or_else(String::new, |path| format!("{path}:{}", finding.line)),
-        what: format!("{} · {} {}", finding.severity, finding.tool, finding.rule),
+        what: format!("{} {}", finding.tool, finding.rule),
         message: finding.message.clone(),
     });
     shown.collect()
 }
 
-fn tests(judgement: &Judgement, t: &'static Text) -> Vec<Row> {
-    let Some(tests) = &judgement.tests else { return Vec::new() };
-    let failing = tests.newly_failing.iter().map(|test| (test, t.quality_newly_failing));
-    let known = |name: &str| tests.newly_failing.iter().any(|test| test.name == name);
-    let flaky = tests.flaky.iter().filter(|test| !known(&test.name)).map(|test| (test, t.quality_flaky));
-    let row = |(test, word): (&serin_wire::quality::Test, &str)| {
-        let rate = test.flaky_rate.map(|rate| format!(" · {} {:.0} %", t.quality_flaky, 100.0 * rate));
-        Row {
-            place: test.name.clone(),
-            what: format!("{word}{}", rate.unwrap_or_default()),
-            message: test.message.clone(),
-        }
-    };
-    failing.chain(flaky).take(LISTED_MAX).map(row).collect()
+fn test(test: TestDetails, t: &'static Text) -> TestRow {
+    TestRow {
+        mark: match test.state.as_str() {
+            "newly_failing" => Mark::new(icon::FAILED, t.quality_newly_failing, "bad"),
+            "still_failing" => Mark::new(icon::FAILED, t.quality_still_failing, "bad"),
+            _ => Mark::new(icon::WARNING, t.quality_attempts, "warn"),
+        },
+        flaky: test.flaky_rate.map(|rate| format!("{} {:.0} %", t.quality_flaky, 100.0 * rate)),
+        spark: chart::spark(&test.history, (t.quality_runs, t.quality_failing)),
+        name: test.name,
+        message: test.message,
+        output: test.output,
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +206,7 @@ mod tests_of_the_view {
         quality: QualityView,
     }
 
-    fn quality(overridden: Option<Override>) -> Quality {
+    fn quality(overridden: Option<Override>) -> Shown {
         let condition = Condition {
             key: "new_findings.major".into(),
             verdict: "failed".into(),
@@ -187,31 +223,44 @@ mod tests_of_the_view {
             notes: vec![HOSTILE.into()],
             ..Judgement::default()
         };
-        Quality { judgement: Some(judgement), overridden }
+        let test = TestDetails {
+            name: HOSTILE.into(),
+            state: "newly_failing".into(),
+            message: HOSTILE.into(),
+            output: HOSTILE.into(),
+            flaky_rate: Some(0.25),
+            history: "ppfp".into(),
+        };
+        shown(Quality { judgement: Some(judgement), overridden }, Details { tests: vec![test], ..Details::default() })
+    }
+
+    fn shown(quality: Quality, details: Details) -> Shown {
+        Shown { quality, details, is_open: true }
     }
 
     #[test]
     fn texts_of_reports_stay_text() {
         let by = Override { name: HOSTILE.into(), reason: HOSTILE.into(), created_at: String::new() };
         for overridden in [None, Some(by)] {
-            let quality = of(quality(overridden), Language::English, true).unwrap();
+            let quality = of(quality(overridden), Language::English).unwrap();
             let html = Card { f: crate::frame::tests::frame(), href: "/x".into(), quality }.render().unwrap();
             assert!(!html.contains("<img") && !html.contains("onerror=alert(1)>"), "{html}");
             assert!(!html.contains(" style=") && !html.contains("<script"), "{html}");
+            assert!(html.contains("4 runs, 1 failing") && html.contains("flaky 25 %"), "{html}");
         }
     }
 
     #[test]
     fn only_a_gate_that_blocks_is_overridden_and_only_once() {
-        let view = of(quality(None), Language::Chinese, true).unwrap();
+        let view = of(quality(None), Language::Chinese).unwrap();
         assert!(view.may_override);
         assert_eq!((view.mark.class, view.conditions[0].1.as_str()), ("bad", "新增"));
         let by = Override { name: "a".into(), reason: "b".into(), created_at: String::new() };
-        let view = of(quality(Some(by)), Language::English, true).unwrap();
+        let view = of(quality(Some(by)), Language::English).unwrap();
         assert!(!view.may_override && view.mark.class == "warn");
-        assert!(!of(quality(None), Language::English, false).unwrap().may_override);
-        assert!(
-            of(Quality { judgement: Some(Judgement::default()), overridden: None }, Language::English, true).is_none()
-        );
+        let merged = Shown { is_open: false, ..quality(None) };
+        assert!(!of(merged, Language::English).unwrap().may_override);
+        let empty = Quality { judgement: Some(Judgement::default()), overridden: None };
+        assert!(of(shown(empty, Details::default()), Language::English).is_none());
     }
 }

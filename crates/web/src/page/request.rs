@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serin_git::DiffLimits;
-use serin_model::CommitId;
 use serin_server::error::{Error, Result};
 use serin_server::merge_request::{self as server, NewMergeRequest};
 use serin_store::merge_request::{self as requests, MergeRequest};
@@ -17,7 +15,7 @@ use super::job::{self, JobCard};
 use super::quality::{self, QualityView};
 use super::row::{self, PipelineRow, RequestRow};
 use super::{Fields, project};
-use crate::diff::{self, FileView};
+use crate::diff;
 use crate::frame::{Frame, Tab};
 use crate::icon;
 use crate::mark::{self, Mark};
@@ -30,9 +28,6 @@ use crate::visit::Visit;
 const LIST_MAX: i64 = 200;
 /// Commits listed.
 const COMMITS_MAX: u32 = 100;
-/// What a diff on a page holds at most.
-const LIMITS: DiffLimits =
-    DiffLimits { files_max: 300, file_lines_max: 2_000, line_bytes_max: 2_048, patch_bytes_max: 4 << 20 };
 
 #[derive(Template)]
 #[template(path = "requests.html")]
@@ -83,19 +78,7 @@ struct CommitRow {
     mark: Option<Mark>,
 }
 
-#[derive(Template)]
-#[template(path = "changes.html")]
-struct Changes {
-    f: Frame,
-    r: RequestRow,
-    files_text: String,
-    added: usize,
-    removed: usize,
-    more_files: bool,
-    files: Vec<FileView>,
-}
-
-async fn find(visit: &Visit, project: &Project, iid: i64) -> Result<MergeRequest> {
+pub(super) async fn find(visit: &Visit, project: &Project, iid: i64) -> Result<MergeRequest> {
     let found = requests::merge_request_by_iid(&mut *visit.app.store.read().await?, project.id, iid).await?;
     found.ok_or_else(|| Error::not_found(format!("merge request !{iid}")))
 }
@@ -219,7 +202,7 @@ pub(crate) async fn show(visit: &Visit, project: &Project, iid: i64) -> Result<R
         description: request.description.clone(),
         pipelines: all.iter().map(|row| row::pipeline(t, project, row)).collect(),
         commits: commits(visit, project, &request).await?,
-        quality: quality::view(visit, &request).await?,
+        quality: quality::view(visit, &request, all.first()).await?,
         r: shown,
         open,
         blockers: if open { blockers } else { Vec::new() },
@@ -264,81 +247,19 @@ async fn commits(visit: &Visit, project: &Project, request: &MergeRequest) -> Re
     Ok(shown)
 }
 
-/// What a merge request changes.
-///
-/// # Errors
-/// Where database or repository fail.
-pub(crate) async fn changes(visit: &Visit, project: &Project, iid: i64) -> Result<Response> {
-    let request = find(visit, project, iid).await?;
-    let shown = row::request(visit, project, &request, &mut BTreeMap::new()).await?;
-    let repository = visit.app.repository(project.id)?;
-    let (base, head): (CommitId, CommitId) = diff::ends(&repository.git, &request).await?;
-    let found = repository.git.diff(&base, &head, LIMITS).await?;
-    let page = Changes {
-        f: Frame::of(visit, project, Tab::MergeRequests, format!("!{iid} {}", request.title)),
-        r: shown,
-        files_text: visit.language.count(found.files.len(), ("file", "files", "个文件")),
-        added: found.files.iter().map(|file| file.added).sum(),
-        removed: found.files.iter().map(|file| file.removed).sum(),
-        more_files: found.more_files,
-        files: diff::views(found, visit.t()),
-    };
-    html(StatusCode::OK, &page)
-}
-
 #[cfg(test)]
 mod tests {
     use askama::Template;
-    use serin_git::{Diff, FileDiff, FileStatus, Hunk, Line, LineKind};
 
-    use super::{Changes, List};
-    use crate::diff;
+    use super::List;
     use crate::frame::tests::frame;
     use crate::page::row::tests::request_row;
-    use crate::text::Language;
-
-    const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'";
-
-    fn file() -> FileDiff {
-        let line = Line { kind: LineKind::Added, old: None, new: Some(1), text: HOSTILE.into(), no_newline: false };
-        FileDiff {
-            old_path: HOSTILE.into(),
-            new_path: HOSTILE.into(),
-            status: FileStatus::Renamed,
-            old_mode: "100644".into(),
-            new_mode: "100644".into(),
-            binary: false,
-            hunks: vec![Hunk { old_start: 1, new_start: 1, context: HOSTILE.into(), lines: vec![line] }],
-            too_large: true,
-            added: 1,
-            removed: 0,
-        }
-    }
 
     #[test]
-    fn names_titles_and_lines_stay_text() {
-        let diff = Diff { files: vec![file()], more_files: true };
-        let page = Changes {
-            f: frame(),
-            r: request_row(),
-            files_text: String::new(),
-            added: 1,
-            removed: 0,
-            more_files: true,
-            files: diff::views(diff, Language::English.text()),
-        };
-        let list = List { f: frame(), path: "shop".into(), tabs: Vec::new(), requests: vec![request_row()] };
-        for html in [page.render().unwrap(), list.render().unwrap()] {
-            assert!(!html.contains("<img") && !html.contains("<script>"), "{html}");
-            assert!(!html.contains("onerror=alert(1)>"), "{html}");
-        }
-    }
-
-    #[test]
-    fn pages_carry_nothing_inline() {
+    fn pages_carry_nothing_inline_and_titles_stay_text() {
         let list = List { f: frame(), path: "shop".into(), tabs: Vec::new(), requests: vec![request_row()] };
         let html = list.render().unwrap();
-        for forbidden in [" style=", "<style", " onclick=", "javascript:"] {
+        for forbidden in [" style=", "<style", " onclick=", "javascript:", "<img", "<script>", "onerror=alert(1)>"] {
             assert!(!html.contains(forbidden), "{forbidden} in {html}");
         }
     }
