@@ -30,7 +30,17 @@ impl Client {
         self.send("POST", path, &body.to_string())
     }
 
+    /// Asks for a page and returns its text.
+    pub fn page(&self, path: &str) -> Result<String> {
+        self.exchange("GET", path, "")
+    }
+
     fn send(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let body = self.exchange(method, path, body)?;
+        serde_json::from_str(&body).with_context(|| format!("{method} {path}: `{body}` is no JSON"))
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let Self { address, token } = self;
         let mut stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
@@ -46,6 +56,6 @@ impl Client {
         let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a head")?;
         let status = head.split(' ').nth(1).unwrap_or_default();
         ensure!(status.starts_with('2'), "{method} {path}: {status}: {body}");
-        serde_json::from_str(body).with_context(|| format!("{method} {path}: `{body}` is no JSON"))
+        Ok(body.to_owned())
     }
 }

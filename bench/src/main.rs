@@ -4,6 +4,7 @@
 //! than 0 where a bound does not hold.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
+mod changes;
 mod http;
 mod listing;
 mod local;
@@ -25,11 +26,13 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
        serin-bench run [--gitlab-ci-local SCRIPT] [--serin PROGRAM]
        serin-bench list [--jobs N] [--peer PROGRAM] [--serin PROGRAM]
        serin-bench traps [--serin PROGRAM]
+       serin-bench changes [--serin PROGRAM]
 
   push   from a push to the first process of its first job, and the server's memory
   run    `serin run` against gitlab-ci-local and against a loop of bash
   list   listing a pipeline of many jobs, against gitlab-ci-local
   traps  hostile pipeline files: time and memory until they are refused
+  changes  the pages of a merge request with 5,000 changed files and 2,000 findings
 
   --gitlab-ci-local SCRIPT  its entry, for `node`; without it, it is not measured
   --pushes N        how many pushes (default 50)
@@ -80,6 +83,7 @@ fn run() -> Result<bool> {
         Some("run") => local::measure(&serin.map_or_else(beside, Ok)?, gitlab_ci_local.as_deref()),
         Some("list") => listing::measure(&serin.map_or_else(beside, Ok)?, peer.as_deref(), jobs),
         Some("traps") => traps::measure(&serin.map_or_else(beside, Ok)?),
+        Some("changes") => changes::measure(&serin.map_or_else(beside, Ok)?),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(true)

@@ -61,8 +61,10 @@ pub struct FileDiff {
     pub binary: bool,
     /// The changed places, in order.
     pub hunks: Vec<Hunk>,
-    /// Whether lines are missing from `hunks` because a limit was reached.
+    /// Whether lines, or ends of lines, are missing from `hunks` because a limit was reached.
     pub too_large: bool,
+    /// Whether whole lines are missing, so that not every changed line is known.
+    pub misses_lines: bool,
     /// Lines added, as far as they were read.
     pub added: usize,
     /// Lines removed, as far as they were read.
@@ -149,9 +151,8 @@ impl Repository {
     /// An id is malformed or not in the repository, or `git` failed; a difference over the limits is no error.
     pub async fn diff_of(&self, base: &CommitId, head: &CommitId, paths: &[&str], limits: DiffLimits) -> Result<Diff> {
         let (base, head) = (checked_id(base.as_str())?, checked_id(head.as_str())?);
-        // Behind `--`, and with nothing of a pattern in it, a path is a path.
-        let literal = paths.iter().map(|path| format!(":(top,literal){path}"));
-        let behind: Vec<String> = std::iter::once("--".to_owned()).chain(literal).collect();
+        // Every call takes its paths literally.
+        let behind: Vec<&str> = std::iter::once("--").chain(paths.iter().copied()).collect();
         let listing = self.call(NAME).args(LISTING).args([base, head]).args(&behind);
         // Both start at once; the patch waits in its pipe until the list has been read.
         let patch = self.patch_call([base, head]).args(&behind).start()?;

@@ -74,35 +74,61 @@ mod tests {
         assert_eq!(flakiness(&[]).rate(), None);
     }
 
-    /// 20 pipelines, each failed run tried once more: a test that fails in 10 % of runs is found in 86 % of all worlds
-    /// (1 - 0.91^20 = 0.848), as often as it shows itself at all; one that always fails or is mended never is.
-    #[test]
-    fn a_flaky_test_is_found_as_soon_as_it_shows() {
-        let mut state = 0x9e37_79b9_7f4a_7c15;
-        let (mut found, mut shown) = (0, 0);
-        const WORLDS: usize = 2_000;
-        for _ in 0..WORLDS {
-            let mut runs = Vec::new();
-            let mut did_show = false;
-            for tree in 0..20 {
-                let failed = chance(&mut state, 10);
+    /// What 20 pipelines of one tree each tell of a test, where a failed run is tried again up to `retries` times, as
+    /// `retry:` of a job does and people do.
+    fn world(state: &mut u64, (percent, retries): (u64, u32), pipelines: usize) -> Vec<Run> {
+        let mut runs = Vec::new();
+        for tree in 0..pipelines {
+            for _ in 0..=retries {
+                let failed = chance(state, percent);
                 runs.push(run(tree, failed, false));
-                if failed {
-                    let again = chance(&mut state, 10);
-                    did_show |= !again;
-                    runs.push(run(tree, again, false));
+                if !failed {
+                    break;
                 }
             }
-            shown += usize::from(did_show);
-            found += usize::from(flakiness(&runs).rate().is_some());
         }
-        assert_eq!(found, shown);
-        assert!(found * 100 > 82 * WORLDS, "found in {found} of {WORLDS}");
-        for broken_from in 0..20 {
-            let runs: Vec<Run> = (0..20)
-                .flat_map(|tree| [run(tree, tree >= broken_from, false), run(tree, tree >= broken_from, false)])
-                .collect();
-            assert_eq!(flakiness(&runs).rate(), None);
+        runs
+    }
+
+    /// A test that fails in 10 % of its runs shows itself in 1 - 0.9^20 = 87.8 % of histories of 20 pipelines; in the
+    /// others it never failed, and no rule can tell. Of those in which it failed, 999 of 1,000 are found where a failed
+    /// run is tried twice more, and 96 % where it is tried once more.
+    #[test]
+    fn a_flaky_test_is_found_as_soon_as_it_shows() {
+        const WORLDS: usize = 20_000;
+        let mut state = 0x9e37_79b9_7f4a_7c15;
+        for (retries, of_shown, of_all) in [(1, 0.955, 0.83), (2, 0.997, 0.865)] {
+            let (mut found, mut shown) = (0_usize, 0_usize);
+            for _ in 0..WORLDS {
+                let runs = world(&mut state, (10, retries), 20);
+                shown += usize::from(runs.iter().any(|run| run.failed));
+                found += usize::from(flakiness(&runs).rate().is_some());
+            }
+            let share = |of: usize| found as f64 / of as f64;
+            assert!(share(shown) > of_shown, "{retries}: {found} of {shown}");
+            assert!(share(WORLDS) > of_all, "{retries}: {found} of {WORLDS}");
+        }
+        // Two more weeks of the same: hardly any is left.
+        let late = (0..WORLDS).filter(|_| flakiness(&world(&mut state, (10, 2), 60)).rate().is_some()).count();
+        assert!(late * 1000 > 995 * WORLDS, "{late}");
+    }
+
+    /// Tests that are broken by some commits and mended by others, run and run again: never called flaky, in any world.
+    #[test]
+    fn a_broken_test_is_never_called_flaky() {
+        let mut state = 0x2545_f491_4f6c_dd1d;
+        for world in 0..20_000 {
+            let mut runs = Vec::new();
+            let mut is_broken = world % 3 == 0;
+            for tree in 0..20 {
+                if chance(&mut state, 30) {
+                    is_broken = !is_broken;
+                }
+                for _ in 0..1 + usize::from(chance(&mut state, 50)) + usize::from(is_broken) {
+                    runs.push(run(tree, is_broken, false));
+                }
+            }
+            assert_eq!(flakiness(&runs).rate(), None, "{runs:?}");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 mod sentence;
 
-use serin_model::quality::{Gate, Severity};
+use serin_model::quality::{Gate, Quarantine, Severity};
 
 use crate::coverage::Ratio;
+use crate::quarantine;
 
 pub use sentence::{Language, sentence};
 
@@ -17,8 +18,10 @@ pub struct Facts {
     pub worst_findings: Vec<String>,
     /// Tests that fail.
     pub failing_tests: Option<u64>,
-    /// The first failing tests by name.
+    /// The failing tests by name, those that began to fail first.
     pub first_failing: Vec<String>,
+    /// The day, such as `2026-11-23`; where it is not known, no test is held in quarantine.
+    pub today: Option<String>,
     /// Changed lines that tests ran, of those that could run.
     pub changed_coverage: Option<Ratio>,
     /// Added lines that repeat others, of all added lines.
@@ -58,6 +61,10 @@ pub enum Subject {
     FailingTests,
     /// Added lines that repeat others.
     DuplicatedLines,
+    /// Failing tests that do not count for a while.
+    Quarantine,
+    /// Tests whose quarantine is over.
+    QuarantineEnded,
     /// A kind of report that must be there.
     Report(String),
 }
@@ -71,6 +78,8 @@ impl Subject {
             Self::ChangedCoverage => "coverage_on_changed_lines".to_owned(),
             Self::FailingTests => "failing_tests".to_owned(),
             Self::DuplicatedLines => "duplicated_lines".to_owned(),
+            Self::Quarantine => "quarantine".to_owned(),
+            Self::QuarantineEnded => "quarantine_ended".to_owned(),
             Self::Report(kind) => format!("report.{kind}"),
         }
     }
@@ -141,12 +150,7 @@ pub fn judge(gate: Option<&Gate>, facts: &Facts) -> Vec<Condition> {
     for (severity, allowed) in &gate.new_findings {
         conditions.push(new_findings(facts, *severity, *allowed));
     }
-    if let Some(allowed) = gate.failing_tests {
-        let value = facts.failing_tests.map(Value::Count);
-        let names = if facts.failing_tests > Some(allowed.into()) { facts.first_failing.clone() } else { Vec::new() };
-        let limit = Value::Count(allowed.into());
-        conditions.push(Condition { names, ..at_most(Subject::FailingTests, value, limit) });
-    }
+    conditions.extend(tests(gate, facts));
     if let Some(share) = gate.coverage_on_changed_lines {
         conditions.push(coverage(facts.changed_coverage, share));
     }
@@ -156,6 +160,33 @@ pub fn judge(gate: Option<&Gate>, facts: &Facts) -> Vec<Condition> {
     }
     conditions
         .retain(|condition| asked || condition.value.is_some() || matches!(condition.subject, Subject::Report(_)));
+    conditions
+}
+
+/// Failing tests, and what of them quarantine holds: that is told, never silent.
+fn tests(gate: &Gate, facts: &Facts) -> Vec<Condition> {
+    let names = facts.first_failing.iter().map(String::as_str);
+    let sorted = quarantine::sort(names, &gate.quarantine, facts.today.as_deref());
+    let mut conditions = Vec::new();
+    if let Some(allowed) = gate.failing_tests {
+        let count = facts.failing_tests.map(|count| count.saturating_sub(sorted.held.len() as u64));
+        let is_over = count > Some(allowed.into());
+        let names = if is_over { sorted.counted.iter().map(|name| (*name).to_owned()).collect() } else { Vec::new() };
+        let limit = Value::Count(allowed.into());
+        conditions.push(Condition { names, ..at_most(Subject::FailingTests, count.map(Value::Count), limit) });
+    }
+    for (subject, listed) in [(Subject::Quarantine, &sorted.held), (Subject::QuarantineEnded, &sorted.ended)] {
+        if !listed.is_empty() {
+            let told = |(name, entry): &(&str, &Quarantine)| format!("{name}: {}, {}", entry.owner, entry.until);
+            conditions.push(Condition {
+                subject,
+                value: Some(Value::Count(listed.len() as u64)),
+                limit: None,
+                verdict: Verdict::Passed,
+                names: listed.iter().map(told).collect(),
+            });
+        }
+    }
     conditions
 }
 
@@ -186,7 +217,9 @@ fn report(kind: &str, state: &Presence) -> Condition {
 fn new_findings(facts: &Facts, severity: Severity, allowed: u32) -> Condition {
     let bad = |found: &Vec<Severity>| found.iter().filter(|one| **one >= severity).count() as u64;
     let value = facts.new_findings.as_ref().map(bad);
-    let names = if value > Some(allowed.into()) { facts.worst_findings.clone() } else { Vec::new() };
+    // The worst come first: those behind are not bad enough to count.
+    let counted = value.filter(|value| *value > u64::from(allowed)).unwrap_or(0);
+    let names = facts.worst_findings.iter().take(usize::try_from(counted).unwrap_or(usize::MAX)).cloned().collect();
     let limit = Value::Count(allowed.into());
     Condition { names, ..at_most(Subject::NewFindings(severity), value.map(Value::Count), limit) }
 }

@@ -7,11 +7,13 @@
 
 pub mod compare;
 pub mod coverage;
+pub mod duplicates;
 pub mod finding;
 pub mod fingerprint;
 pub mod flaky;
 pub mod gate;
 pub mod place;
+pub mod quarantine;
 pub mod read;
 pub mod test_case;
 pub mod text;

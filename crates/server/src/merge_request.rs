@@ -419,6 +419,10 @@ pub async fn run_pipeline(app: &Arc<App>, request: &mut MergeRequest, by: &Accou
 /// Where repository or database fail.
 pub async fn pipeline_finished(app: &Arc<App>, task_id: i64, pipeline_id: i64) -> Result<()> {
     if let Some((mut request, pipeline)) = waiting_request(app, pipeline_id).await? {
+        // Who looks at it first need not wait for the reports to be compared.
+        if let Err(error) = quality::of_pipeline(app, &pipeline).await {
+            tracing::error!(pipeline = pipeline.id, %error, "quality gate cannot be judged");
+        }
         let by = account::account_get(&mut *app.store.read().await?, pipeline.account_id).await?;
         if let Some(by) = by
             && pipeline.status == Status::Success.as_str()

@@ -107,7 +107,9 @@ pub async fn details_of(app: &App, pipeline: &Pipeline) -> Result<Option<Details
 async fn judge(app: &App, pipeline: &Pipeline) -> Result<(wire::Judgement, Details)> {
     let target = pipeline.target_commit.clone().unwrap_or_default();
     let gate = gate_of(app, pipeline.project_id, &[&target, &pipeline.commit_id]).await?;
-    let gathered = facts::gather(app, pipeline).await?;
+    let wants_duplicates = gate.as_ref().is_some_and(|gate| gate.duplicated_lines.is_some());
+    let wanted = if wants_duplicates { facts::Wanted::WithDuplicates } else { facts::Wanted::Reports };
+    let gathered = facts::gather(app, pipeline, wanted).await?;
     let conditions = gate::judge(gate.as_ref(), &gathered.facts);
     let status = match (conditions.is_empty(), gate::passed(&conditions)) {
         (true, _) => "unmeasured",

@@ -254,6 +254,7 @@ texts! {
     quality_flaky: "flaky", "不稳定";
     quality_holds: "holds", "满足";
     quality_informs: "The gate informs; it blocks no merge.", "质量门禁仅供参考，不阻止合并。";
+    quality_asks: "The quality gate is not passed: its conditions are below.", "质量门禁未通过：具体条件见下方。";
     quality_attempts: "passed after a failed attempt", "失败后重试通过";
     quality_branch: "Branch", "分支";
     quality_duration: "Duration of the tests", "测试用时";

@@ -71,6 +71,7 @@ impl Parser {
         let first = self.at.unwrap_or(0);
         for file in self.diff.files.iter_mut().skip(first) {
             file.too_large = true;
+            file.misses_lines = true;
         }
     }
 
@@ -132,6 +133,7 @@ impl Parser {
         let Some(file) = self.file() else { return };
         if full {
             file.too_large = true;
+            file.misses_lines = true;
             return;
         }
         let context = context.trim().to_owned();
@@ -167,6 +169,7 @@ impl Parser {
         }
         if full {
             file.too_large = true;
+            file.misses_lines = true;
             return;
         }
         file.too_large |= cut < text.len();
@@ -232,6 +235,7 @@ fn raw_file<'a>(field: &[u8], paths: &mut impl Iterator<Item = &'a [u8]>) -> Opt
         binary: false,
         hunks: Vec::new(),
         too_large: false,
+        misses_lines: false,
         added: 0,
         removed: 0,
     })

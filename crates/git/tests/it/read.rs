@@ -173,6 +173,11 @@ async fn a_difference_is_read_line_by_line() {
     ];
     assert_eq!(seen, expected);
     assert!(diff.files[1].binary && !diff.more_files);
+    let list = world.repository.diff_list(&base, &head, 3).await.unwrap();
+    assert!(list.more_files && list.files.len() == 3 && list.files.iter().all(|file| file.hunks.is_empty()));
+    let some = ["new\n\"name\"", "text.txt", diff.files[5].old_path.as_str(), "sub moved.txt", "*.bin"];
+    let part = world.repository.diff_of(&base, &head, &some, DiffLimits::default()).await.unwrap();
+    assert_eq!(part.files, diff.files[4..], "named paths alone, and none of them a pattern");
     assert_eq!((diff.files[3].old_mode.as_str(), diff.files[3].new_mode.as_str()), ("100644", "100755"));
     assert_eq!(diff.files[5].old_path, "moved.txt");
     assert_eq!((diff.files[4].added, diff.files[4].removed), (2, 0));
@@ -221,5 +226,6 @@ async fn a_huge_difference_is_bounded() {
     let diff = world.repository.diff(&base, &head, wide).await.unwrap();
     let line = diff.files.iter().find(|file| file.new_path == "one-line.txt").unwrap();
     assert!(line.too_large && line.hunks[0].lines[0].text.len() == 64);
+    assert!(!line.misses_lines && diff.files.iter().any(|file| file.misses_lines));
     assert!(!diff.files.iter().any(|file| file.new_path.starts_with("n/") && file.too_large));
 }

@@ -1,6 +1,6 @@
 //! A checked `serin.yml` to its model, with every default filled in.
 
-use serin_model::quality::{Gate, Severity};
+use serin_model::quality::{Gate, Quarantine, Severity};
 use serin_model::service::{
     Branches, Canary, Config, Environment, Health, LogFormat, Order, Platform, Pool, Release, Service, Step,
 };
@@ -208,7 +208,13 @@ fn quality(node: &Node) -> Gate {
         new_findings: Severity::ALL.into_iter().filter_map(allowed).collect(),
         coverage_on_changed_lines: text(Some(node), "coverage_on_changed_lines").and_then(|text| values::share(&text)),
         failing_tests: number(Some(node), "failing_tests"),
-        duplicated_lines: None,
+        duplicated_lines: text(Some(node), "duplicated_lines").and_then(|text| values::share(&text)),
         reports: texts(Some(node), "reports"),
+        quarantine: node.get("quarantine").and_then(Node::as_list).unwrap_or_default().iter().map(held).collect(),
     }
+}
+
+fn held(node: &Node) -> Quarantine {
+    let of = |key: &str| text(Some(node), key).unwrap_or_default();
+    Quarantine { test: of("test"), owner: of("owner"), until: of("until"), reason: of("reason") }
 }

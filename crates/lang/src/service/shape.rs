@@ -103,6 +103,20 @@ const RELEASE: Shape = object(
     &[],
 );
 const COUNT: Shape = Shape { what: "a number from 0 to 1000000", number: Some((0, 1_000_000)), ..NOTHING };
+const DAY: Shape = Shape { what: "a day such as `2026-12-31`", check: Some(day), ..FILLED };
+const QUARANTINE: Shape = Shape {
+    what: "a list of tests such as `{test: shop pays, owner: dana, until: 2026-12-31}`",
+    list: Some(List {
+        item: &object(
+            &[("test", &FILLED), ("owner", &FILLED), ("until", &DAY), ("reason", &FILLED)],
+            &["test", "owner", "until"],
+        ),
+        empty: Empty::Fine,
+        max: 200,
+        nested: Nested::No,
+    }),
+    ..NOTHING
+};
 const QUALITY: Shape = object(
     &[
         ("block", &BOOL),
@@ -115,6 +129,8 @@ const QUALITY: Shape = object(
         ),
         ("coverage_on_changed_lines", &SHARE),
         ("failing_tests", &COUNT),
+        ("duplicated_lines", &SHARE),
+        ("quarantine", &QUARANTINE),
         ("reports", &TEXTS),
     ],
     &[],
@@ -159,6 +175,13 @@ fn name(node: &Node, checker: &mut Checker<'_>) {
     if !plain || text.len() > 63 || text.starts_with('-') || text.ends_with('-') {
         let message = format!("must be 1 to 63 small letters, digits and dashes, not `{text}`");
         checker.error(node, &message).hint(format!("write `{}`", crate::variables::slug(text)));
+    }
+}
+
+fn day(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.scalar_text().unwrap_or_default();
+    if !values::is_day(&text) {
+        checker.error(node, &format!("is no day: `{text}`")).hint("write it as `2026-12-31`");
     }
 }
 

@@ -1,4 +1,4 @@
-use serin_model::quality::{Gate, Severity};
+use serin_model::quality::{Gate, Quarantine, Severity};
 use serin_model::service::{LogFormat, Order, Platform, Step, Tolerance};
 
 use super::parse;
@@ -64,6 +64,7 @@ fn quality_asks_only_what_it_says() {
         failing_tests: None,
         duplicated_lines: None,
         reports: Vec::new(),
+        quarantine: Vec::new(),
     };
     assert_eq!(gate("quality: {}"), Some(nothing.clone()));
     let text = "quality:\n  block: false\n  new_findings: { critical: 0, minor: 5 }\n  coverage_on_changed_lines: 80%\n  \
@@ -124,5 +125,28 @@ fn errors_name_the_place_and_what_is_right() {
         assert!(first.message.contains(says), "{text}: {}", first.message);
         assert_eq!((first.line, first.column), (line, column), "{text}: {}", first.message);
         assert!(first.hint.clone().unwrap_or_default().contains(hint), "{text}: {:?}", first.hint);
+    }
+}
+
+#[test]
+fn a_quarantine_has_an_owner_and_an_end() {
+    let gate = |text: &str| {
+        let text = format!("service: {{name: x}}\nquality:\n  duplicated_lines: 3%\n  quarantine:\n    - {text}\n");
+        parse(&SourceFile::new("serin.yml", text))
+    };
+    let (config, found) = gate("{ test: shop pays *, owner: dana, until: 2028-02-29, reason: clock }");
+    assert_eq!(found, []);
+    let gate_read = config.unwrap().quality.unwrap();
+    assert_eq!(gate_read.duplicated_lines, Some(0.03));
+    let held = Quarantine {
+        test: "shop pays *".into(),
+        owner: "dana".into(),
+        until: "2028-02-29".into(),
+        reason: "clock".into(),
+    };
+    assert_eq!(gate_read.quarantine, [held]);
+    for wrong in ["{ test: a, owner: b }", "{ test: a, until: 2026-01-01 }", "{ test: a, owner: b, until: 2026-02-29 }"]
+    {
+        assert!(!gate(wrong).1.is_empty(), "{wrong}");
     }
 }

@@ -25,6 +25,7 @@ pub fn sentence(condition: &Condition, language: Language) -> String {
         Subject::FailingTests => told.tests(),
         Subject::ChangedCoverage => told.coverage(),
         Subject::DuplicatedLines => told.duplicated(),
+        Subject::Quarantine | Subject::QuarantineEnded => told.quarantine(),
         Subject::Report(kind) => told.report(kind),
     }
 }
@@ -160,6 +161,22 @@ impl Told<'_> {
         self.pick(
             format!("{share} of the added lines repeat others, {allowed} allowed{todo}"),
             format!("新增代码中 {share} 是重复行，允许 {allowed}{todo}"),
+        )
+    }
+
+    fn quarantine(&self) -> String {
+        let Some(Value::Count(count)) = self.condition.value else { return String::new() };
+        let (names, (s, verb)) = (self.names(), plural(count));
+        let are = if count == 1 { "is" } else { "are" };
+        if self.condition.subject == Subject::Quarantine {
+            return self.pick(
+                format!("{count} test{s} fail{verb} and {are} in quarantine, so that this does not count{names}"),
+                format!("{count} 个失败的测试处于隔离期，不计入{names}"),
+            );
+        }
+        self.pick(
+            format!("{count} failing test{s} count{verb} again, because the quarantine is over{names}"),
+            format!("{count} 个失败测试的隔离期已结束，重新计入{names}"),
         )
     }
 

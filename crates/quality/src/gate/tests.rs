@@ -8,6 +8,7 @@ fn gate() -> Gate {
         failing_tests: Some(0),
         duplicated_lines: Some(0.05),
         reports: vec!["junit".into(), "sast".into()],
+        quarantine: Vec::new(),
     }
 }
 
@@ -33,6 +34,7 @@ fn each_condition_says_what_would_satisfy_it() {
         first_failing: vec!["shop::pays".into(), "shop::ships".into()],
         changed_coverage: Some(Ratio { covered: 5, total: 8 }),
         duplicated: Some(Ratio { covered: 1, total: 40 }),
+        today: None,
         reports: vec![
             ReportState { kind: "junit".into(), state: Presence::Read },
             ReportState { kind: "sast".into(), state: Presence::Broken("line 3: it ends in the middle".into()) },
@@ -86,4 +88,39 @@ fn limits_are_met_exactly() {
     assert_eq!(coverage(Some(Ratio { covered: 3, total: 3 }), 1.0).verdict, Verdict::Passed);
     let almost = sentence(&coverage(Some(Ratio { covered: 7_999, total: 10_000 }), 0.8), Language::English);
     assert!(almost.starts_with("79.9 %"), "{almost}");
+}
+
+#[test]
+fn a_quarantine_is_told_and_ends() {
+    let entry = |test: &str, until: &str| Quarantine {
+        test: test.into(),
+        owner: "dana".into(),
+        until: until.into(),
+        reason: String::new(),
+    };
+    let gate = Gate {
+        quarantine: vec![entry("shop pays", "2026-12-01"), entry("shop ships", "2026-11-01")],
+        new_findings: Vec::new(),
+        ..Gate::default()
+    };
+    let facts = Facts {
+        failing_tests: Some(2),
+        first_failing: vec!["shop pays".into(), "shop ships".into()],
+        today: Some("2026-11-23".into()),
+        ..Facts::default()
+    };
+    let conditions = judge(Some(&gate), &facts);
+    let said: Vec<String> = conditions.iter().map(|one| sentence(one, Language::English)).collect();
+    assert_eq!(
+        said,
+        [
+            "1 test fails, 0 allowed: mend 1 (shop ships)",
+            "1 test fails and is in quarantine, so that this does not count (shop pays: dana, 2026-12-01)",
+            "1 failing test counts again, because the quarantine is over (shop ships: dana, 2026-11-01)",
+        ]
+    );
+    assert!(!passed(&conditions));
+    let gate = Gate { quarantine: vec![entry("shop *", "2026-11-23")], ..gate };
+    assert!(passed(&judge(Some(&gate), &facts)));
+    assert!(!passed(&judge(Some(&gate), &Facts { today: None, ..facts })));
 }

@@ -127,7 +127,8 @@ fn outcome(flags: &Quality, repository: &Repository, (head, base): (Reports, Rep
 }
 
 fn facts(outcome: &Outcome) -> Facts {
-    let mut facts = Facts { changed_coverage: outcome.changed, ..Facts::default() };
+    let today = Some(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
+    let mut facts = Facts { changed_coverage: outcome.changed, today, ..Facts::default() };
     if let Some((found, change)) = &outcome.findings {
         let mut new: Vec<&Finding> = change.new.iter().map(|index| &found[*index].finding).collect();
         new.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -154,5 +155,5 @@ fn gate_of(folder: &Path) -> Result<Option<Gate>> {
     let Some(config) = config else {
         bail!("{}", serin_lang::render(&found, &[source], serin_lang::Color::Plain));
     };
-    Ok(config.quality.map(|gate| Gate { reports: Vec::new(), ..gate }))
+    Ok(config.quality.map(|gate| Gate { reports: Vec::new(), duplicated_lines: None, ..gate }))
 }

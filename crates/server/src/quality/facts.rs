@@ -29,6 +29,12 @@ const OPTIONAL_REPORTS: &str = "SERIN_OPTIONAL_REPORTS";
 const SHOWN_MAX: usize = 100;
 /// Pipelines in whose reports flaky tests are looked for.
 const HISTORY_PIPELINES_MAX: i64 = 60;
+/// Files, bytes of one, and bytes of all in which repeated lines are looked for.
+const DUPLICATES_FILES_MAX: usize = 2_000;
+const DUPLICATES_FILE_BYTES_MAX: u64 = 1 << 20;
+const DUPLICATES_BYTES_MAX: usize = 16 << 20;
+/// Names of failing tests that are held against the quarantine.
+const FAILING_NAMES_MAX: usize = 10_000;
 /// Bytes of reports in which flaky tests are looked for; the newest are read first.
 const HISTORY_BYTES_MAX: i64 = 64 << 20;
 /// What of a difference is looked at.
@@ -61,8 +67,17 @@ struct Touched {
     whole: bool,
 }
 
+/// What is to be gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What reports tell.
+    Reports,
+    /// That, and which added lines repeat others.
+    WithDuplicates,
+}
+
 /// Gathers what is known of a merge request's pipeline.
-pub(super) async fn gather(app: &App, pipeline: &Pipeline) -> Result<Gathered> {
+pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Result<Gathered> {
     let mut db = app.store.read().await?;
     let head_rows = rows::quality_report_list(&mut db, pipeline.id).await?;
     let jobs = pipelines::job_list(&mut db, pipeline.id).await?;
@@ -72,7 +87,7 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline) -> Result<Gathered> {
     let (base_pipeline, base) = base(app, pipeline).await?;
     let touched = touched(app, pipeline).await?;
     let mut gathered = Gathered {
-        facts: Facts { reports: states, ..Facts::default() },
+        facts: Facts { reports: states, today: today(), ..Facts::default() },
         shown: wire::Judgement { base_pipeline, notes: head.notes.clone(), ..wire::Judgement::default() },
         details: Details::default(),
     };
@@ -82,8 +97,36 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline) -> Result<Gathered> {
         gathered.tests(tests, base.tests.as_deref(), &histories);
     }
     gathered.coverage(&head, &base, &touched);
+    if wanted == Wanted::WithDuplicates && touched.whole {
+        gathered.facts.duplicated = duplicated(app, pipeline, touched.lines).await?;
+    }
     gathered.details.settle();
     Ok(gathered)
+}
+
+/// The day in UTC.
+fn today() -> Option<String> {
+    let now = jiff::Timestamp::from_millisecond(crate::clock::now().0).ok()?;
+    Some(now.strftime("%Y-%m-%d").to_string())
+}
+
+/// How many added lines repeat others of the changed files; `None`: the change is too large to look at.
+async fn duplicated(app: &App, pipeline: &Pipeline, lines: ChangedLines) -> Result<Option<Ratio>> {
+    let repository = app.repository(pipeline.project_id)?;
+    let commit = CommitId(pipeline.commit_id.clone());
+    let (mut files, mut bytes) = (BTreeMap::new(), 0);
+    for path in lines.iter().filter(|(_, ranges)| !ranges.is_empty()).map(|(path, _)| path) {
+        // What is no text, too large or no file is not source code.
+        let read = repository.git.read_file(&commit, path.as_str(), DUPLICATES_FILE_BYTES_MAX).await.ok().flatten();
+        let Some(text) = read.and_then(|read| String::from_utf8(read).ok()) else { continue };
+        bytes += text.len();
+        if files.len() == DUPLICATES_FILES_MAX || bytes > DUPLICATES_BYTES_MAX {
+            return Ok(None);
+        }
+        files.insert(path.clone(), text);
+    }
+    let count = tokio::task::spawn_blocking(move || serin_quality::duplicates::duplicated(&files, &lines)).await;
+    Ok(Some(count.map_err(|error| Error::internal("duplicates", &error))?))
 }
 
 /// The reports that ran jobs name, and how they stand.
@@ -160,7 +203,7 @@ async fn touched(app: &App, pipeline: &Pipeline) -> Result<Touched> {
     let target = CommitId(pipeline.target_commit.clone().unwrap_or_default());
     let repository = app.repository(pipeline.project_id)?;
     let diff = repository.git.diff(&target, &CommitId(pipeline.commit_id.clone()), LIMITS).await?;
-    let whole = !diff.more_files && !diff.files.iter().any(|file| file.too_large);
+    let whole = !diff.more_files && !diff.files.iter().any(|file| file.misses_lines);
     let (mut lines, mut renames) = (ChangedLines::new(), Renames::new());
     let Diff { files, .. } = diff;
     for file in files {
@@ -248,7 +291,7 @@ impl Gathered {
             flaky_rate: rate(test),
         };
         let flaky: Vec<&TestCase> = tests.iter().filter(|test| rate(test).is_some()).take(SHOWN_MAX).collect();
-        let failing = newly_failing.iter().chain(&still_failing).take(SHOWN_MAX);
+        let failing = newly_failing.iter().chain(&still_failing).take(FAILING_NAMES_MAX);
         self.facts.failing_tests = Some(counts.failed.into());
         self.facts.first_failing = failing.map(|index| test_name(&tests[*index])).collect();
         let of = |state: &'static str, indices: &[usize]| {
@@ -288,6 +331,9 @@ impl Gathered {
         self.facts.changed_coverage = changed;
         if touched.whole {
             self.details.coverage(coverage, &touched.lines);
+        } else {
+            let note = "the difference is too large to look at: coverage of the changed lines is not measured";
+            self.shown.notes.push(note.to_owned());
         }
         self.shown.coverage = Some(wire::Coverage {
             changed: changed.map(pair),

@@ -194,6 +194,7 @@ mod tests {
                 lines: vec![line(1), line(2), line(3)],
             }],
             too_large: true,
+            misses_lines: true,
             added: 3,
             removed: 0,
         }

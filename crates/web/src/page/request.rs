@@ -26,6 +26,8 @@ use crate::visit::Visit;
 
 /// Merge requests of one list.
 const LIST_MAX: i64 = 200;
+/// How a reason begins that the gate gives.
+const GATE: &str = "quality gate: ";
 /// Commits listed.
 const COMMITS_MAX: u32 = 100;
 
@@ -61,6 +63,9 @@ struct Page {
     conflict_check: Mark,
     conflict_text: String,
     blockers: Vec<String>,
+    /// What blocks the merge besides the gate.
+    reasons: Vec<String>,
+    gate_blocks: bool,
     quality: Option<QualityView>,
     waits: bool,
     may_wait: bool,
@@ -184,6 +189,7 @@ pub(crate) async fn show(visit: &Visit, project: &Project, iid: i64) -> Result<R
     let unfinished = all.iter().filter(|row| row.finished_at.is_none()).map(|row| ("pipeline", row.id));
     let topics: Vec<_> = std::iter::once(("merge_request", request.id)).chain(unfinished).collect();
     let (conflict_check, conflict_text) = conflicts(&request, t);
+    let quality = quality::view(visit, &request, all.first()).await?;
     let page = Page {
         f: Frame::of(visit, project, Tab::MergeRequests, format!("!{iid} {}", request.title)).hears(topics),
         ready: readiness(&request, blockers.is_empty(), t),
@@ -202,7 +208,10 @@ pub(crate) async fn show(visit: &Visit, project: &Project, iid: i64) -> Result<R
         description: request.description.clone(),
         pipelines: all.iter().map(|row| row::pipeline(t, project, row)).collect(),
         commits: commits(visit, project, &request).await?,
-        quality: quality::view(visit, &request, all.first()).await?,
+        gate_blocks: quality.is_some() && blockers.iter().any(|why| why.starts_with(GATE)),
+        // The gate's own card tells its conditions.
+        reasons: blockers.iter().filter(|why| quality.is_none() || !why.starts_with(GATE)).cloned().collect(),
+        quality,
         r: shown,
         open,
         blockers: if open { blockers } else { Vec::new() },

@@ -98,8 +98,7 @@ fn verdicts(quality: &Value) -> Vec<String> {
 async fn a_change_is_refused_with_a_sentence_then_mended_and_merged() -> Result<()> {
     let (server, tree) = begun().await?;
     // Code moves down, two findings are fixed, one is added, and its test fails.
-    let worse =
-        "first line\nnew above\npasses here\nbad four idle\nfails here idle\nanother idle\nlast line\nbad one\n";
+    let worse = "first line\nnew above, in a line that is longer than others\npasses here\nbad four idle\nfails here idle\nanother idle\nlast line\nbad one\n";
     let request = propose(&server, &tree, "change", worse).await?;
     let shown = quality(&server, &request).await?;
     let found = &shown["judgement"]["findings"];
