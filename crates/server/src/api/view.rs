@@ -14,7 +14,7 @@ use crate::{App, merge_request};
 /// RFC 3339 of milliseconds since 1970.
 #[must_use]
 pub fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| String::new(), |at| at.to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
 }
 
 /// A project as the API shows it.

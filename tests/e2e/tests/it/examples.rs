@@ -74,6 +74,50 @@ async fn statuses_there(server: &Server, project: &str, pipeline: &Value) -> Res
     Ok(all)
 }
 
+/// The jobs of the work tree's own pipeline, each with those that must be over before it starts.
+async fn constraints(tree: &WorkTree) -> Result<Vec<(String, Vec<String>)>> {
+    let mut list = Command::new(serin_e2e::server::program()?);
+    let output = list.args(["list", "--format", "json", "--branch", "main"]).current_dir(tree.path()).output().await?;
+    let jobs: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+    let before = |at: usize| match jobs[at]["needs"].as_array() {
+        Some(needs) => needs.iter().map(|need| word(&need["job"])).collect(),
+        // The list is in the order of the stages.
+        None => {
+            jobs[..at].iter().filter(|job| job["stage"] != jobs[at]["stage"]).map(|job| word(&job["name"])).collect()
+        }
+    };
+    Ok((0..jobs.len()).map(|at| (word(&jobs[at]["name"]), before(at))).collect())
+}
+
+/// When each job of the pipeline started and ended on the server.
+async fn times_there(server: &Server, project: &str, pipeline: &Value) -> Result<BTreeMap<String, (String, String)>> {
+    let mut all = BTreeMap::new();
+    for kind in ["jobs", "bridges"] {
+        let list = server.get(&format!("/projects/{project}/pipelines/{}/{kind}?per_page=100", pipeline["id"])).await?;
+        for job in list.as_array().context("no list")? {
+            all.insert(word(&job["name"]), (word(&job["started_at"]), word(&job["finished_at"])));
+        }
+    }
+    Ok(all)
+}
+
+/// Asserts that both kept the order that the file asks for.
+async fn in_order(
+    server: &Server,
+    tree: &WorkTree,
+    (outcome, project, pipeline): (&Value, &str, &Value),
+) -> Result<()> {
+    let times = times_there(server, project, pipeline).await?;
+    for (name, before) in constraints(tree).await? {
+        for earlier in before {
+            assert!(order(outcome, &earlier) < order(outcome, &name), "`{earlier}` before `{name}`, here");
+            let (ended, started) = (&times[&earlier].1, &times[&name].0);
+            assert!(!ended.is_empty() && ended <= started, "`{earlier}` ended {ended}, `{name}` started {started}");
+        }
+    }
+    Ok(())
+}
+
 /// Runs an example in both places; what `serin run` said.
 async fn both(example: &str) -> Result<(WorkTree, Value)> {
     let server = Server::start_with(&["--executor", "shell"]).await?;
@@ -88,6 +132,7 @@ async fn both(example: &str) -> Result<(WorkTree, Value)> {
     statuses_here(&outcome, "", &mut mine);
     assert_eq!(mine, statuses_there(&server, example, &pipeline).await?);
     assert_eq!(outcome["status"], pipeline["status"]);
+    in_order(&server, &tree, (&outcome, example, &pipeline)).await?;
     Ok((tree, outcome))
 }
 
