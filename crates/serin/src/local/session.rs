@@ -387,6 +387,9 @@ impl Session {
         if self.settings.keep {
             return;
         }
+        if self.interrupted.is_some() {
+            return folders.remove_builds();
+        }
         match self.slots.keep(|number| folders.workspace_record(number)) {
             Ok((kept, bytes)) if bytes <= KEPT_BYTES_MAX && !kept.is_empty() => folders.keep_builds(&kept),
             Ok(_) => folders.remove_builds(),

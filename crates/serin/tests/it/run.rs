@@ -2,6 +2,7 @@
 
 mod interrupt;
 mod snapshots;
+mod watch;
 
 use crate::project::{Project, Said};
 
@@ -45,6 +46,28 @@ fn jobs_after_one_another_do_not_see_each_others_files() {
     project.commit("first");
     let said = project.serin(&["run", "-j", "2"]);
     assert_eq!(said.code, 0, "{}", said.output);
+}
+
+#[test]
+fn the_next_run_finds_the_tree_as_it_is_then() {
+    let project =
+        project("a: {script: ['cat file deep/other', 'ls -A deep', 'echo spoiled > file', 'touch deep/junk']}");
+    project.write("file", "one\n");
+    project.write("deep/other", "two\n");
+    project.write("deep/gone", "");
+    assert!(project.serin(&["run"]).output.contains("a | one\na | two\na |"));
+    std::fs::remove_file(project.root().join("deep/gone")).unwrap();
+    project.write("deep/other", "six\n");
+    let said = project.serin(&["run"]);
+    assert!(said.output.contains("a | one\na | six\n"), "{}", said.output);
+    assert!(!said.output.contains("a | gone") && !said.output.contains("a | junk"), "{}", said.output);
+}
+
+#[test]
+fn a_delayed_job_need_not_be_waited_for() {
+    let project = project("a: {script: 'true', when: delayed, start_in: 1 week}");
+    let said = project.serin(&["run", "--no-delay", "--format", "json"]);
+    assert_eq!(statuses(&json(&said)), ["a success"]);
 }
 
 #[test]

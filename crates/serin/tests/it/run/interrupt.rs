@@ -1,5 +1,6 @@
 //! What ends with a run, however it is ended.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -60,12 +61,13 @@ impl Running {
         processes.filter(mine).count()
     }
 
-    fn workspaces(&self) -> usize {
-        let mut found = 0;
+    /// What has that name below the caches.
+    fn named(&self, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
         let mut open = vec![self.project.above().join("cache")];
         while let Some(folder) = open.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                found += usize::from(entry.file_name() == "snapshot");
+                found.extend((entry.file_name() == name).then(|| entry.path()));
                 open.extend(Some(entry.path()).filter(|path| path.is_dir()));
             }
         }
@@ -81,7 +83,7 @@ fn an_interrupt_ends_everything_after_after_script() {
         let status = running.child.wait().unwrap();
         assert_eq!(status.code(), Some(code));
         assert!(running.project.above().join("after").exists());
-        assert_eq!((running.left(), running.workspaces()), (0, 0));
+        assert_eq!((running.left(), running.named("snapshot").len()), (0, 0));
     }
 }
 
@@ -91,8 +93,10 @@ fn nothing_outlives_a_run_that_is_killed() {
     running.signal(Signal::SIGKILL);
     running.child.wait().unwrap();
     running.until("nothing is left", || running.left() == 0);
-    assert_eq!(running.workspaces(), 1);
-    running.project.write(".gitlab-ci.yml", "b: {script: 'true'}");
+    let left = running.named("project");
+    assert_eq!(left.len(), 1);
+    std::fs::write(left[0].join("left-over"), "").unwrap();
+    running.project.write(".gitlab-ci.yml", "b: {script: 'test ! -e left-over'}");
     assert_eq!(running.project.serin(&["run"]).code, 0);
-    assert_eq!(running.workspaces(), 0, "the next run takes the workspaces away");
+    assert_eq!(running.named("left-over").len(), 0, "the next run takes the workspaces away");
 }
