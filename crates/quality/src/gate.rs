@@ -28,6 +28,19 @@ pub struct Facts {
     pub duplicated: Option<Ratio>,
     /// The reports that were named or asked for.
     pub reports: Vec<ReportState>,
+    /// What other gates say, such as SonarQube's.
+    pub gates: Vec<OtherGate>,
+}
+
+/// What another gate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherGate {
+    /// Its name.
+    pub name: String,
+    /// Its word.
+    pub verdict: Verdict,
+    /// Its conditions that do not hold.
+    pub open: Vec<String>,
 }
 
 /// What became of one kind of report.
@@ -65,6 +78,8 @@ pub enum Subject {
     Quarantine,
     /// Tests whose quarantine is over.
     QuarantineEnded,
+    /// What another gate says.
+    Gate(String),
     /// A kind of report that must be there.
     Report(String),
 }
@@ -80,6 +95,7 @@ impl Subject {
             Self::DuplicatedLines => "duplicated_lines".to_owned(),
             Self::Quarantine => "quarantine".to_owned(),
             Self::QuarantineEnded => "quarantine_ended".to_owned(),
+            Self::Gate(name) => format!("gate.{name}"),
             Self::Report(kind) => format!("report.{kind}"),
         }
     }
@@ -158,6 +174,13 @@ pub fn judge(gate: Option<&Gate>, facts: &Facts) -> Vec<Condition> {
         let value = facts.duplicated.map(Value::Lines);
         conditions.push(at_most(Subject::DuplicatedLines, value, Value::Share(share)));
     }
+    conditions.extend(facts.gates.iter().map(|gate| Condition {
+        subject: Subject::Gate(gate.name.clone()),
+        value: Some(Value::Count(gate.open.len() as u64)),
+        limit: None,
+        verdict: gate.verdict,
+        names: gate.open.clone(),
+    }));
     conditions
         .retain(|condition| asked || condition.value.is_some() || matches!(condition.subject, Subject::Report(_)));
     conditions

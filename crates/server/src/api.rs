@@ -63,6 +63,7 @@ fn version_4() -> Router<Arc<App>> {
         )
         .route("/projects/{project}/merge_requests/{iid}/quality", get(merge_requests::quality))
         .route("/projects/{project}/merge_requests/{iid}/quality/override", post(merge_requests::override_quality))
+        .route("/projects/{project}/sonarqube", post(projects::sonarqube))
         .route("/projects/{project}/pipeline", post(pipelines::create))
         .route("/projects/{project}/pipelines", get(pipelines::list))
         .route("/projects/{project}/pipelines/{pipeline}", get(pipelines::show))

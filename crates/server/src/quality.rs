@@ -7,6 +7,7 @@ mod collect;
 mod details;
 mod facts;
 mod record;
+pub mod sonarqube;
 mod trend;
 
 use serin_model::quality::Gate;

@@ -249,3 +249,77 @@ pub async fn quality_override_get(
     .fetch_optional(db)
     .await
 }
+
+/// What SonarQube says of a commit.
+#[derive(Clone, Debug, FromRow)]
+pub struct Sonarqube {
+    /// SonarQube's own project.
+    pub name: String,
+    /// Its gate's word: `OK`, `ERROR`, …
+    pub status: String,
+    /// The conditions that do not hold, a JSON list of texts.
+    pub conditions: String,
+}
+
+/// Keeps what SonarQube says of a commit; what was judged without it is judged anew.
+pub async fn quality_sonarqube_set(
+    db: &mut Connection,
+    (project_id, commit): (i64, &str),
+    said: &Sonarqube,
+    at: i64,
+) -> Result<()> {
+    sqlx::query(
+        "insert into quality_sonarqube (project_id, commit_id, name, status, conditions, created_at)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (project_id, commit_id, name) do update set status = excluded.status,
+            conditions = excluded.conditions, created_at = excluded.created_at",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .bind(&said.name)
+    .bind(&said.status)
+    .bind(&said.conditions)
+    .bind(at)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "delete from quality_gate where pipeline_id in
+            (select id from pipeline where project_id = $1 and (commit_id = $2 or head_commit = $2))",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What SonarQube says of a commit, or else of another one that went into it.
+pub async fn quality_sonarqube_list(
+    db: &mut Connection,
+    project_id: i64,
+    (commit, head): (&str, &str),
+) -> Result<Vec<Sonarqube>> {
+    sqlx::query_as(
+        "select name, status, conditions from quality_sonarqube where project_id = $1 and commit_id =
+            (select commit_id from quality_sonarqube where project_id = $1 and commit_id in ($2, $3)
+             order by commit_id = $2 desc limit 1)
+         order by name",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .bind(head)
+    .fetch_all(db)
+    .await
+}
+
+/// The merge requests of a project whose newest pipelines built a commit.
+pub async fn quality_merge_request_list(db: &mut Connection, project_id: i64, commit: &str) -> Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "select distinct merge_request_id from pipeline
+         where project_id = $1 and (commit_id = $2 or head_commit = $2) and merge_request_id is not null",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .fetch_all(db)
+    .await
+}

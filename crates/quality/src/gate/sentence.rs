@@ -26,6 +26,7 @@ pub fn sentence(condition: &Condition, language: Language) -> String {
         Subject::ChangedCoverage => told.coverage(),
         Subject::DuplicatedLines => told.duplicated(),
         Subject::Quarantine | Subject::QuarantineEnded => told.quarantine(),
+        Subject::Gate(name) => told.gate(name),
         Subject::Report(kind) => told.report(kind),
     }
 }
@@ -178,6 +179,23 @@ impl Told<'_> {
             format!("{count} failing test{s} count{verb} again, because the quarantine is over{names}"),
             format!("{count} 个失败测试的隔离期已结束，重新计入{names}"),
         )
+    }
+
+    fn gate(&self, name: &str) -> String {
+        let names = self.names();
+        match self.condition.verdict {
+            Verdict::Passed => {
+                self.pick(format!("the quality gate of {name} is passed"), format!("{name} 的质量门禁已通过"))
+            }
+            Verdict::Failed => self.pick(
+                format!("the quality gate of {name} is not passed: mend what it names{names}"),
+                format!("{name} 的质量门禁未通过：请修复其指出的问题{names}"),
+            ),
+            Verdict::Missing => self.pick(
+                format!("the quality gate of {name} says nothing: analyse this commit again"),
+                format!("{name} 的质量门禁没有结果：请重新分析此提交"),
+            ),
+        }
     }
 
     fn report(&self, kind: &str) -> String {

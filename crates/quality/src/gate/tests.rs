@@ -35,6 +35,7 @@ fn each_condition_says_what_would_satisfy_it() {
         changed_coverage: Some(Ratio { covered: 5, total: 8 }),
         duplicated: Some(Ratio { covered: 1, total: 40 }),
         today: None,
+        gates: Vec::new(),
         reports: vec![
             ReportState { kind: "junit".into(), state: Presence::Read },
             ReportState { kind: "sast".into(), state: Presence::Broken("line 3: it ends in the middle".into()) },
@@ -123,4 +124,21 @@ fn a_quarantine_is_told_and_ends() {
     let gate = Gate { quarantine: vec![entry("shop *", "2026-11-23")], ..gate };
     assert!(passed(&judge(Some(&gate), &facts)));
     assert!(!passed(&judge(Some(&gate), &Facts { today: None, ..facts })));
+}
+
+#[test]
+fn another_gate_is_heard() {
+    let gate =
+        |verdict| OtherGate { name: "SonarQube shop".into(), verdict, open: vec!["new_coverage 61.2 < 80".into()] };
+    let judged = |verdict| judge(None, &Facts { gates: vec![gate(verdict)], ..Facts::default() });
+    let failed = judged(Verdict::Failed);
+    assert_eq!(
+        told(&failed, Language::English),
+        [(
+            "gate.SonarQube shop".to_owned(),
+            "failed",
+            "the quality gate of SonarQube shop is not passed: mend what it names (new_coverage 61.2 < 80)".to_owned()
+        )]
+    );
+    assert!(!passed(&judged(Verdict::Missing)) && passed(&judged(Verdict::Passed)));
 }

@@ -198,3 +198,15 @@ pub async fn commit(
         mark_note,
     }))
 }
+
+/// `POST /projects/:project/sonarqube`: SonarQube's webhook, which carries a signature in place of a token.
+pub async fn sonarqube(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    headers: axum::http::HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<StatusCode> {
+    let signature = headers.get("x-sonar-webhook-hmac-sha256").and_then(|value| value.to_str().ok());
+    crate::quality::sonarqube::receive(&app, &name, (signature, &body)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -172,7 +172,7 @@ pub async fn context_of(app: &App, project: &Project, pipeline: &Pipeline) -> Re
         protected: known.protected,
         predefined: known.predefined,
         pipeline_variables: known.pipeline,
-        project_variables: settings.into_iter().map(setting).collect(),
+        project_variables: settings.into_iter().filter(is_for_jobs).map(setting).collect(),
         server_url: app.url().to_owned(),
         ..Context::default()
     })
@@ -270,11 +270,16 @@ async fn context(app: &App, new: &NewPipeline, predefined: Vec<Variable>) -> Res
         sha: new.commit.0.clone(),
         protected: new.source.branch().is_some_and(|branch| protected.iter().any(|known| known.name == branch)),
         predefined,
-        project_variables: settings.into_iter().map(setting).collect(),
+        project_variables: settings.into_iter().filter(is_for_jobs).map(setting).collect(),
         changed_files: changed_files(app, new).await?,
         server_url: app.url().to_owned(),
         ..Context::default()
     })
+}
+
+/// Whether jobs may see a setting: who can sign in SonarQube's name can open the gate.
+fn is_for_jobs(setting: &projects::ProjectVariable) -> bool {
+    setting.key != crate::quality::sonarqube::SECRET
 }
 
 fn setting(row: projects::ProjectVariable) -> SettingVariable {

@@ -7,7 +7,7 @@ use serin_model::plan::{self, Work};
 use serin_model::{CommitId, Status};
 use serin_quality::compare::{self, FindingChange, Renames, TestChange};
 use serin_quality::flaky::{Run, flakiness};
-use serin_quality::gate::{Facts, Presence, ReportState};
+use serin_quality::gate::{Facts, OtherGate, Presence, ReportState, Verdict};
 use serin_quality::test_case::{Counts, TestId};
 use serin_quality::{ChangedLines, Coverage, Outcome, Ratio, TestCase, Traced, TreePath};
 use serin_store::pipeline::{self as pipelines, Job, Pipeline};
@@ -81,13 +81,18 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Re
     let mut db = app.store.read().await?;
     let head_rows = rows::quality_report_list(&mut db, pipeline.id).await?;
     let jobs = pipelines::job_list(&mut db, pipeline.id).await?;
+    let commits = (pipeline.commit_id.as_str(), pipeline.head_commit.as_deref().unwrap_or(&pipeline.commit_id));
+    let sonarqube = rows::quality_sonarqube_list(&mut db, pipeline.project_id, commits).await?;
     drop(db);
-    let states = states(&head_rows, &jobs)?;
+    let mut states = states(&head_rows, &jobs)?;
+    if !sonarqube.is_empty() {
+        states.push(ReportState { kind: "sonarqube".to_owned(), state: Presence::Read });
+    }
     let head = reports(head_rows)?;
     let (base_pipeline, base) = base(app, pipeline).await?;
     let touched = touched(app, pipeline).await?;
     let mut gathered = Gathered {
-        facts: Facts { reports: states, today: today(), ..Facts::default() },
+        facts: Facts { reports: states, today: today(), gates: gates(sonarqube), ..Facts::default() },
         shown: wire::Judgement { base_pipeline, notes: head.notes.clone(), ..wire::Judgement::default() },
         details: Details::default(),
     };
@@ -102,6 +107,20 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Re
     }
     gathered.details.settle();
     Ok(gathered)
+}
+
+/// SonarQube's words, by its own projects.
+fn gates(said: Vec<rows::Sonarqube>) -> Vec<OtherGate> {
+    let gate = |one: rows::Sonarqube| OtherGate {
+        name: format!("SonarQube {}", one.name),
+        verdict: match one.status.as_str() {
+            "OK" => Verdict::Passed,
+            "ERROR" | "WARN" => Verdict::Failed,
+            _ => Verdict::Missing,
+        },
+        open: serde_json::from_str(&one.conditions).unwrap_or_default(),
+    };
+    said.into_iter().map(gate).collect()
 }
 
 /// The day in UTC.

@@ -171,3 +171,43 @@ async fn a_missing_or_torn_report_is_no_pass_and_a_person_may_let_it_pass() -> R
     assert_eq!(status, StatusCode::OK, "{merged}");
     Ok(())
 }
+
+#[tokio::test]
+async fn sonarqube_is_heard_where_its_webhook_is_signed() -> Result<()> {
+    let (server, tree) = begun().await?;
+    let secret = json!({ "key": "SERIN_SONARQUBE_SECRET", "value": "s3cret-of-the-webhook", "masked": true });
+    let (status, said) = server.ask(Method::POST, &format!("/api/v4{API}/variables"), Some(secret)).await?;
+    assert_eq!(status, StatusCode::CREATED, "{said}");
+    // A job that could sign in SonarQube's name could open its own gate.
+    tree.write("check.sh", format!("[ -z \"${{SERIN_SONARQUBE_SECRET:-}}\" ] || exit 9\n{CHECK}"))?;
+    let request = propose(&server, &tree, "analysed", &BASE.replace("last", "final")).await?;
+    let head = request["sha"].as_str().context("commit")?;
+    let body = |status: &str| {
+        json!({
+            "revision": head, "project": { "key": "shop-in-sonar" },
+            "qualityGate": { "name": "Sonar way", "status": status, "conditions": [
+                { "metric": "new_coverage", "operator": "LESS_THAN", "errorThreshold": "80", "value": "61.2", "status": status }
+            ] }
+        })
+        .to_string()
+    };
+    let http = reqwest::Client::new();
+    let send = async |body: String, key: &str| {
+        let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key.as_bytes()), body.as_bytes());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = http.post(format!("{}/api/v4{API}/sonarqube", server.url)).body(body);
+        anyhow::Ok(request.header("x-sonar-webhook-hmac-sha256", hex).send().await?.status())
+    };
+    assert_eq!(send(body("ERROR"), "another secret").await?, StatusCode::UNAUTHORIZED);
+    assert!(!verdicts(&quality(&server, &request).await?).iter().any(|verdict| verdict.starts_with("gate.")));
+    assert_eq!(send(body("ERROR"), "s3cret-of-the-webhook").await?, StatusCode::NO_CONTENT);
+    let shown = quality(&server, &request).await?;
+    assert!(verdicts(&shown).contains(&"gate.SonarQube shop-in-sonar failed".to_owned()), "{shown}");
+    assert!(shown.to_string().contains("(new_coverage 61.2 < 80)"), "{shown}");
+    let (status, why) = merge(&server, &request).await?;
+    assert_eq!((status, why.contains("SonarQube shop-in-sonar is not passed")), (StatusCode::CONFLICT, true), "{why}");
+    assert_eq!(send(body("OK"), "s3cret-of-the-webhook").await?, StatusCode::NO_CONTENT);
+    let (status, merged) = merge(&server, &request).await?;
+    assert_eq!(status, StatusCode::OK, "{merged}");
+    Ok(())
+}
