@@ -226,7 +226,7 @@ impl Restoring<'_> {
         if now.is_none_or(|now| now.mode & 0o7777 != mode) {
             std::fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
-        Ok(())
+        take_back(path)
     }
 
     fn file(&mut self, index: usize, entry: &Entry, path: &Path) -> io::Result<()> {
@@ -244,6 +244,15 @@ impl Restoring<'_> {
         self.seen[index] = Some(seen);
         Ok(())
     }
+}
+
+/// Takes back a folder that a job in a container gave to its own user; only root's runner can, and only there it happens.
+fn take_back(folder: &Path) -> io::Result<()> {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    if user.is_root() && folder.symlink_metadata()?.uid() != user.as_raw() {
+        std::os::unix::fs::lchown(folder, Some(user.as_raw()), Some(group.as_raw()))?;
+    }
+    Ok(())
 }
 
 /// The names in each folder.

@@ -464,3 +464,33 @@ async fn a_cache_goes_from_container_to_container() {
     succeeded(&ended);
     assert!(ended.1.contains("\nof-the-first\n"), "{}", ended.1);
 }
+
+#[tokio::test]
+async fn a_slot_is_its_runners_again_after_a_job_of_another_user() {
+    let desk = Desk::new();
+    let into = desk.path("snapshot");
+    desk.repository("main", &[("folder/file", "text")]);
+    let host = serin_runner::HostEnvironment::of_this_process();
+    let snapshot = std::sync::Arc::new(serin_runner::Snapshot::take(&desk.path("work"), &into, &host).await.unwrap());
+    let record = desk.path("record");
+    let slot = std::sync::Arc::new(serin_runner::Slot::reopen(snapshot, desk.path("builds"), &record));
+    let in_slot = |mut job: JobRequest| {
+        job.source = serin_runner::Source::Slot(std::sync::Arc::clone(&slot));
+        job
+    };
+    let mut boxed = in_slot(job(&desk, &["id -u; echo more >> folder/file; touch folder/new"]));
+    boxed.script.image.as_mut().unwrap().user = Some("app".to_owned());
+    let ended = ran(boxed).await;
+    succeeded(&ended);
+    assert!(ended.1.contains("\n1234\n"), "{}", ended.1);
+    // Git refuses folders of others, even to root.
+    let plain = in_slot(desk.job(&["git status --porcelain; cat folder/file; ls folder"]));
+    let (report, trace) = run(plain).await;
+    assert_eq!(report.outcome, Outcome::Success, "{trace}");
+    assert!(trace.contains("text") && !trace.contains("new\n") && !trace.contains("dubious"), "{trace}");
+    slot.keep(&record).unwrap();
+    let own = nix::unistd::geteuid().as_raw();
+    for name in ["", ".git", "folder", "folder/file"] {
+        assert_eq!(desk.path("builds/project").join(name).metadata().unwrap().uid(), own, "{name}");
+    }
+}
