@@ -123,11 +123,10 @@ async fn a_killed_serin_run_leaves_nothing_after_the_next_start() -> Result<()> 
     let mut alive = begun(&tree, &other).await?;
     tree.write(".gitlab-ci.yml", endless(&image, &name))?;
     let mut child = begun(&tree, &name).await?;
-    process::kill(child.id().unwrap_or_default())?;
-    child.wait().await?;
-    ensure!(left(&name)?.len() == 3, "nobody could remove them yet");
     let volumes = volumes(&name)?;
     ensure!(!volumes.is_empty(), "the image has one");
+    process::kill(child.id().unwrap_or_default())?;
+    child.wait().await?;
 
     tree.write("go", "")?;
     let output = serin_run(&tree, &["--lines"])?.output().await?;
@@ -161,7 +160,6 @@ async fn a_killed_server_leaves_nothing_and_the_job_runs_again() -> Result<()> {
     server.trace_until(PROJECT, &job, "\nbegun").await?;
     let before = left(&name)?;
     server.kill().await?;
-    ensure!(left(&name)? == before, "nobody could remove them yet");
     server.start_again().await?;
     until("what the dead server left is gone", || Ok(left(&name)?.iter().all(|id| !before.contains(id)))).await?;
     let path = format!("/projects/{PROJECT}/jobs/{}", job["id"]);
