@@ -77,7 +77,7 @@ pub fn measure(serin: &Path, gitlab_ci_local: Option<&Path>) -> Result<bool> {
     match gitlab_ci_local {
         Some(program) => {
             let mut other = Command::new("node");
-            other.arg(program).args(["--cwd"]).arg(&hundred).current_dir(&hundred);
+            other.arg(program).current_dir(&hundred);
             pairs.push(Pair {
                 name: "100 jobs / gitlab-ci-local",
                 serin: run(&hundred),
