@@ -71,7 +71,12 @@ impl<R: Read> Input<R> {
     /// The byte order mark that some tools begin with is no part of the report.
     fn begin(&mut self) -> io::Result<()> {
         self.is_begun = true;
-        self.fill()?;
+        // A pipe may give less than the mark at once.
+        let mut head = Vec::new();
+        self.source.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
+        self.buffer[..head.len()].copy_from_slice(&head);
+        (self.start, self.end) = (0, head.len());
+        self.bytes_left = self.bytes_left.saturating_sub(head.len() as u64);
         if self.buffer[..self.end].starts_with(BYTE_ORDER_MARK) {
             self.start = BYTE_ORDER_MARK.len();
         }

@@ -166,3 +166,20 @@ proptest! {
         }
     }
 }
+
+/// Gives one byte at a time.
+struct Drops<'d>(&'d [u8]);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let most = into.len().min(1);
+        self.0.read(&mut into[..most])
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_report_however_it_comes_in() {
+    let text = "\u{feff}SF:src/a.rs\nDA:1,1\nend_of_record\n";
+    let whole = read(Format::Lcov, text.as_bytes(), &Places::default()).unwrap();
+    assert_eq!(read(Format::Lcov, Drops(text.as_bytes()), &Places::default()).unwrap(), whole);
+}
