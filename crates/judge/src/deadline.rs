@@ -7,13 +7,16 @@
 
 use crate::numeric::{log_add_exp, log_twice_normal_cdf, normal_quantile};
 
-/// Share of the time after the warm-up at which a test is due, and its weight.
+/// Share of the time's worth (of the time after the warm-up, for passing) at which a test is due, and its weight.
 type Schedule = &'static [(f64, f64)];
 
 /// Dates for failing; the rest of the weight is the mixture's.
-pub(crate) const WORSE: Schedule = &[(0.09, 0.1), (0.36, 0.25), (1.0, 0.4)];
+pub(crate) const WORSE: Schedule = &[(0.07, 0.1), (0.2, 0.15), (0.45, 0.2), (1.0, 0.4)];
 /// Dates for passing.
 pub(crate) const WITHIN: Schedule = &[(0.14, 0.15), (0.27, 0.3), (0.55, 0.2), (1.0, 0.2)];
+
+/// Weight, within the mixture, of what follows the warm-up alone, for effects that begin late.
+const LATE_WEIGHT: f64 = 0.35;
 
 /// A statistic that is standard normal at the null's boundary.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +51,7 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// `level` is the error that this null may have in all, `looks` how many ticks follow the warm-up.
+    /// `level` is the error that this null may have in all, `looks` what the whole time is worth in ticks.
     pub(crate) fn new(schedule: Schedule, level: f64, looks: f64) -> Self {
         let dates = schedule.iter().map(|(share, weight)| Date {
             looks: (share * looks).floor().max(1.0),
@@ -60,7 +63,7 @@ impl Deadlines {
         Self { dates: dates.collect(), mixture: 1.0 - schedule.iter().map(|d| d.1).sum::<f64>() }
     }
 
-    /// Average of the mixture's e-value and the dated tests', in logarithms. `elapsed` counts ticks after the warm-up.
+    /// Average of the mixture's e-value and the dated tests', in logarithms. `elapsed` counts as `looks` does.
     pub(crate) fn log_evalue(&mut self, mixture: f64, standing: Option<Standing>, elapsed: f64) -> f64 {
         let dated = self.dates.iter_mut().map(|d| {
             let probability = d.log_probability(standing, elapsed);
@@ -92,6 +95,12 @@ impl Date {
         let room = (1.0 - kept).max(1e-9).sqrt();
         log_twice_normal_cdf((s.z * kept.sqrt() - self.critical) / room) - std::f64::consts::LN_2
     }
+}
+
+/// Average of the evidence of the whole time and that of what follows the warm-up, in logarithms.
+pub(crate) fn with_late(whole: f64, late: Option<f64>) -> f64 {
+    let Some(late) = late else { return whole };
+    log_add_exp((1.0 - LATE_WEIGHT).ln() + whole, LATE_WEIGHT.ln() + late)
 }
 
 /// Normal equivalent of a t-statistic (Wallace 1959).

@@ -7,12 +7,15 @@ use crate::burst::Cap;
 use crate::config::{Config, Direction, Kind, Margin, Metric, Role};
 use crate::deadline::{self, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
+use crate::estimate::Estimate;
 use crate::histogram::{Histogram, above};
 use crate::intake::{Buckets, Cell, Row, SCALE_MAX};
 use crate::load::HISTORY_TICKS_MAX;
 use crate::numeric::{LOG_TWO, gamma_quantile, log_add_exp, variance};
-use crate::rate::{Pair, Priors, RateRatio, Side};
+use crate::rate::{Fading, Pair, Priors, RateRatio, Side, Weighed};
+use crate::shift::{ShareNoise, Shift};
 use crate::slow::Recent;
+use crate::startup::Fade;
 
 /// Rounds in which the limit of a burst is learnt from history.
 const CAP_ROUNDS: usize = 3;
@@ -108,12 +111,12 @@ struct Dates {
 
 impl Dates {
     /// Shares the error out among the tests that are averaged.
-    fn new(metric: &Metric, whole: bool, stakes: Stakes) -> Self {
+    fn new(metric: &Metric, whole: bool, stakes: Stakes, worth: f64) -> Self {
         let main = if whole { (1.0 - WHOLE_WEIGHT) * stakes.beta } else { stakes.beta };
         let main = if metric.bad.abs.is_some() { 0.5 * main } else { main };
         let within = Deadlines::new(deadline::WITHIN, main, stakes.looks);
         Self {
-            worse: Deadlines::new(deadline::WORSE, stakes.alpha, stakes.looks),
+            worse: Deadlines::new(deadline::WORSE, stakes.alpha, worth),
             within_rate: within.clone(),
             within,
             whole: Deadlines::new(deadline::WITHIN, WHOLE_WEIGHT * stakes.beta, stakes.looks),
@@ -130,6 +133,8 @@ pub(crate) struct Stakes {
     pub beta: f64,
     /// Ticks after the warm-up.
     pub looks: f64,
+    /// Ticks of the canary's time.
+    pub horizon: i64,
 }
 
 /// Where the slow requests of a histogram begin, in buckets.
@@ -176,6 +181,11 @@ pub(crate) struct Events {
     dates: Dates,
     evidence: Evidence,
     looks: f64,
+    /// The warm-up, where a start-up that fades is told from an effect.
+    fading: Option<Box<Fading>>,
+    fade: Fade,
+    /// The same of a quantile.
+    shift: Option<Box<Shift>>,
     main: RateRatio,
     main_within: RateRatio,
     early: RateRatio,
@@ -207,6 +217,8 @@ impl Events {
             Kind::Histogram { scale, .. } => scale.min(SCALE_MAX),
             _ => SCALE_MAX,
         };
+        let fades = metric.direction == Direction::Up;
+        let fade = if fades { Fade::new(frame.warmup) } else { Fade::settled(frame.warmup) };
         let suffix = quantile.map(|q| format!(":p{}", (q * 1e6).round() / 1e4)).unwrap_or_default();
         Self {
             name: format!("{}{suffix}", metric.name),
@@ -235,9 +247,14 @@ impl Events {
             dispersion: 2.0,
             history_rate: (0.0, 0.0),
             tests: None,
-            dates: Dates::new(metric, quantile.is_none() && frame.warmup > 0, stakes),
+            dates: Dates::new(metric, quantile.is_none() && frame.warmup > 0, stakes, fade.worth(stakes.horizon)),
             evidence: Evidence::default(),
             looks: 0.0,
+            fading: (fade.from < frame.warmup && quantile.is_none()).then(|| Box::new(Fading::new())),
+            shift: quantile
+                .filter(|_| fade.from < frame.warmup)
+                .map(|q| Box::new(Shift::new(q, f64::from(scale).exp2()))),
+            fade,
             main: RateRatio::new(),
             main_within: RateRatio::new(),
             early: RateRatio::new(),
@@ -344,6 +361,7 @@ impl Events {
             self.cut = self.place();
             self.recent.push(row.old(self.metric));
         }
+        self.follow(row);
         let canaries = self.frame.canaries;
         let (mut cells, worse, within) = match self.cut {
             None => {
@@ -373,6 +391,9 @@ impl Events {
         self.whole_looks += 1.0;
         if row.tick < self.frame.warmup {
             self.early.add(pair(worse), offset);
+            if let Some(fading) = self.fading.as_mut().filter(|_| row.tick >= self.fade.from) {
+                fading.add(pair(worse), offset, self.fade.left(row.tick as f64 + 0.5));
+            }
         } else {
             self.main.add(pair(worse), offset);
             if self.cut.is_some() {
@@ -385,10 +406,26 @@ impl Events {
             self.place_tests();
         }
         self.cells = cells;
+        let next = row.tick.saturating_add(1);
+        if row.tick >= self.fade.from {
+            self.weigh_worse(next);
+        }
         if row.tick >= self.frame.warmup {
             self.looks += 1.0;
-            self.weigh((row.tick - self.frame.warmup + 1) as f64);
+            self.weigh_within((next - self.frame.warmup) as f64);
         }
+    }
+
+    /// Follows how far the quantile has moved.
+    fn follow(&mut self, row: &Row) {
+        let Some(shift) = self.shift.as_mut().filter(|_| row.tick >= self.fade.from) else { return };
+        for cell in &row.cells(self.metric)[..self.frame.canaries] {
+            if let Cell::Buckets(place) = cell {
+                let h = row.buckets(*place);
+                shift.canary().add(h.start, h.counts);
+            }
+        }
+        shift.end_tick(row.old(self.metric), self.fade.left(row.tick as f64 + 0.5));
     }
 
     /// Fits what history teaches; false if a quantile's place is not known yet.
@@ -541,37 +578,83 @@ impl Events {
         })
     }
 
-    /// Weighs the evidence after the warm-up.
-    fn weigh(&mut self, elapsed: f64) {
+    /// Weighs the quantile's shift against `ok`, by the line through a start-up as far as the mean, or the requests after
+    /// the warm-up, show it too.
+    fn weigh_shift(&mut self, [line, mean]: [Estimate; 2], worth: f64) {
+        let Some(tests) = &self.tests else { return };
+        let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
+        let weigh = |e: Estimate| e.weigh(e.effect - ok, 1.5 * (bad - ok));
+        let (line, mean) = (weigh(line), weigh(mean));
+        let late = self.main.log_evalue(&tests.worse, self.dispersion);
+        let late_z = self.main.signed_root(tests.worse_at, self.spread, self.dispersion, Side::Above);
+        let standing = Standing { z: line.1.z.min(mean.1.z.max(late_z)), ..line.1 };
+        let mixture = deadline::with_late(line.0.min(mean.0.max(late)), Some(late));
+        self.evidence.worse = self.dates.worse.log_evalue(mixture, Some(standing), worth);
+    }
+
+    /// Weighs the evidence against "within `ok`", from the whole time as far as start-ups that fade do not explain it.
+    fn weigh_worse(&mut self, next: i64) {
+        let worth = self.fade.worth(next);
+        let nodes = (self.frame.nodes - self.frame.canaries) as f64 + NODE_SPREAD_WEIGHT - 1.0;
+        let noise = ShareNoise { offset: self.offset, spread: self.spread, dispersion: self.dispersion, nodes };
+        if let Some(shifts) = self.shift.as_ref().and_then(|s| s.estimates(noise, worth)) {
+            self.weigh_shift(shifts, worth);
+            return;
+        }
+        let Some(tests) = &self.tests else { return };
+        let (phi, spread) = (self.dispersion, self.spread);
+        let total = self.fading.as_ref().map_or(self.main.total, |f| f.total(&self.main));
+        if total.canary_exposure <= 0.0 {
+            self.evidence.worse = self.dates.worse.log_evalue(0.0, None, worth);
+            return;
+        }
+        let mut late = self.main.log_evalue(&tests.worse, phi);
+        let mut worse = match &mut self.fading {
+            Some(fading) => fading.weigh(&self.main, &tests.worse, (tests.worse_at, spread), phi),
+            None => Weighed {
+                log_evalue: self.main.log_evalue(&tests.worse, phi),
+                z: self.main.signed_root(tests.worse_at, spread, phi, Side::Above),
+            },
+        };
+        let rate = self.rate_bounds().filter(|r| r.events < RATIO_EVENTS_MIN);
+        if let (Some(rate), Some(abs)) = (rate, self.ok.abs) {
+            let limit = rate.sure.1 + abs;
+            let by_rate = match &self.fading {
+                Some(fading) => fading.weigh_rate(&self.main, &tests.above_one, (limit, spread), phi),
+                None => Weighed {
+                    log_evalue: self.main.log_evalue_of_rate(&tests.above_one, limit, phi),
+                    z: self.main.signed_root_of_rate(limit, spread, phi, Side::Above),
+                },
+            };
+            late = late.min(self.main.log_evalue_of_rate(&tests.above_one, limit, phi));
+            worse = Weighed { log_evalue: worse.log_evalue.min(by_rate.log_evalue), z: worse.z.min(by_rate.z) };
+        }
+        let falling = total.count_variance(tests.worse_at, phi) * self.fade.seen(next) / worth.max(1e-9);
+        let standing = Standing { z: worse.z, fixed: spread * spread, falling, looks: worth, power: 1 };
+        let mixture = deadline::with_late(worse.log_evalue, self.fading.is_some().then_some(late));
+        self.evidence.worse = self.dates.worse.log_evalue(mixture, Some(standing), worth);
+    }
+
+    /// Weighs the evidence against "at or beyond `bad`" after the warm-up.
+    fn weigh_within(&mut self, elapsed: f64) {
         let Some(tests) = &self.tests else { return };
         let (phi, spread) = (self.dispersion, self.spread);
         let within_counts = if self.cut.is_some() { &self.main_within } else { &self.main };
-        let mut worse = self.main.log_evalue(&tests.worse, phi);
-        let mut worse_z = self.main.signed_root(tests.worse_at, spread, phi, Side::Above);
         let within = within_counts.log_evalue(&tests.within, phi);
         let within_z = within_counts.signed_root(tests.within_at, spread, phi, Side::Below);
-        let mut within_rate = None;
-        if let Some(rate) = self.rate_bounds().filter(|r| r.events < RATIO_EVENTS_MIN) {
-            if let Some(abs) = self.ok.abs {
-                let limit = rate.sure.1 + abs;
-                worse = worse.min(self.main.log_evalue_of_rate(&tests.above_one, limit, phi));
-                worse_z = worse_z.min(self.main.signed_root_of_rate(limit, spread, phi, Side::Above));
-            }
-            if let Some(abs) = self.bad.abs {
-                let limit = rate.sure.0 + abs;
-                let z = self.main.signed_root_of_rate(limit, spread, phi, Side::Below);
-                within_rate = Some((self.main.log_evalue_of_rate(&tests.below_one, limit, phi), z));
-            }
-        }
+        let rate = self.rate_bounds().filter(|r| r.events < RATIO_EVENTS_MIN);
+        let within_rate = rate.zip(self.bad.abs).map(|(rate, abs)| {
+            let limit = rate.sure.0 + abs;
+            let z = self.main.signed_root_of_rate(limit, spread, phi, Side::Below);
+            (self.main.log_evalue_of_rate(&tests.below_one, limit, phi), z)
+        });
         let standing = |counts: &RateRatio, at: f64, z: f64| {
             let falling = counts.count_variance(at, phi);
             let informed = counts.total.canary_exposure > 0.0;
             informed.then_some(Standing { z, fixed: spread * spread, falling, looks: self.looks, power: 1 })
         };
-        let worse_standing = standing(&self.main, tests.worse_at, worse_z);
         let within_standing = standing(within_counts, tests.within_at, within_z);
         let rate_standing = within_rate.and_then(|r| standing(&self.main, 0.0, r.1));
-        self.evidence.worse = self.dates.worse.log_evalue(worse, worse_standing, elapsed);
         self.evidence.within = self.dates.within.log_evalue(within, within_standing, elapsed);
         if let Some((mixture, _)) = within_rate {
             let absolute = self.dates.within_rate.log_evalue(mixture, rate_standing, elapsed);

@@ -52,7 +52,7 @@ impl Growth {
             margin,
             refill,
             past: Past::default(),
-            dates: Dates::new(stakes, Direction::Up),
+            dates: Dates::new(stakes, Direction::Up, stakes.looks),
             estimate: None,
             half_width: f64::INFINITY,
             evidence: Evidence::default(),

@@ -40,6 +40,11 @@ impl Histogram {
         above(self.start, &self.counts, edge, |c| *c)
     }
 
+    /// Where a quantile lies, in buckets; `None` of nothing.
+    pub(crate) fn quantile(&self, quantile: f64) -> Option<f64> {
+        place(self.start, &self.counts, quantile * self.total)
+    }
+
     /// The sums of `length` buckets from `start` on, which it makes room for.
     fn room(&mut self, start: usize, length: usize) -> &mut [f64] {
         if length == 0 {
@@ -69,6 +74,16 @@ pub(crate) fn above<T>(start: usize, counts: &[T], edge: f64, value: impl Fn(&T)
     let split = inside.floor() as usize;
     let Some((part, rest)) = counts.get(split..).and_then(<[T]>::split_first) else { return 0.0 };
     value(part) * (1.0 - inside.fract()) + rest.iter().map(value).sum::<f64>()
+}
+
+/// Where, in buckets, the sum from below reaches `wanted`, where `counts` begin at bucket `start`.
+pub(crate) fn place(start: usize, counts: &[f64], wanted: f64) -> Option<f64> {
+    let mut below = 0.0;
+    let bucket = counts.iter().position(|c| {
+        below += c;
+        below >= wanted && *c > 0.0
+    })?;
+    Some((start + bucket) as f64 + 1.0 - (below - wanted) / counts[bucket])
 }
 
 #[cfg(test)]

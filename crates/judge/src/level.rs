@@ -3,7 +3,7 @@
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
-use crate::deadline::{self, Deadlines};
+use crate::deadline::{self, Deadlines, Standing};
 use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
 use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
 use crate::growth::Growth;
@@ -11,6 +11,7 @@ use crate::intake::{Cell, Row};
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
 use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, mean, variance};
 use crate::scores::{Difference, Groups, Score, Scores, deviations, mean_variance, score};
+use crate::startup::{Fade, Point, Settled, StartBlocks};
 
 /// Ticks of history from which on the canary's own time is not needed to learn the old version.
 const HISTORY_TICKS_MIN: usize = 16;
@@ -25,8 +26,14 @@ const LEVEL_SPREAD: f64 = 0.05;
 const SCATTER_MIN: usize = 12;
 /// Largest standard error with which a level is weighed; beyond it a logarithm is not the effect.
 const ERROR_MAX: f64 = 0.3;
-/// Ticks after the warm-up at which a part of a block is looked at.
-const EAGER_TICKS: std::ops::RangeInclusive<i64> = 4..=32;
+/// Ticks' worth of a settled node up to which a part of a block is looked at.
+const EAGER_TICKS_MAX: f64 = 48.0;
+/// Ticks after which a failed try to learn the old version is repeated in the warm-up.
+const PREPARE_TICKS: i64 = 8;
+/// Blocks of the canary's time without which a start-up is not told from an effect.
+const START_BLOCKS_MIN: usize = 2;
+/// Smallest part of a block that is looked at.
+const PART_TICKS_MIN: usize = 2;
 /// Share of outlying blocks in the past from which on no verdict hangs on one block.
 const OUTLIERS_MAX: f64 = 0.01;
 
@@ -44,9 +51,14 @@ pub(crate) struct Level {
     direction: Direction,
     frame: Frame,
     groups: Groups,
+    stakes: Stakes,
+    fade: Fade,
     window: Window,
     historic: usize,
     known: Option<Known>,
+    start: StartBlocks,
+    /// The tick after the last one seen.
+    next: i64,
     now: Scores,
     buffer: Vec<Observation>,
     /// Room for ticks to come.
@@ -60,6 +72,14 @@ pub(crate) struct Level {
     estimate: Option<Estimate>,
     half_width: f64,
     growth: Option<Growth>,
+}
+
+/// Variances of an effect, apart from how long it was seen.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    per_block: f64,
+    freedom: f64,
+    compared: Compared,
 }
 
 /// What history taught, once.
@@ -92,9 +112,10 @@ pub(crate) struct Dates {
 }
 
 impl Dates {
-    pub(crate) fn new(stakes: Stakes, direction: Direction) -> Self {
+    /// `worth` is how many ticks of a settled node the whole time is worth.
+    pub(crate) fn new(stakes: Stakes, direction: Direction, worth: f64) -> Self {
         let alpha = if direction == Direction::Both { 0.5 * stakes.alpha } else { stakes.alpha };
-        let worse = Deadlines::new(deadline::WORSE, alpha, stakes.looks);
+        let worse = Deadlines::new(deadline::WORSE, alpha, worth);
         let within = Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks);
         Self { up: worse.clone(), down: worse, within }
     }
@@ -104,6 +125,7 @@ impl Level {
     pub(crate) fn new(config: &Config, index: usize, stakes: Stakes) -> Self {
         let metric = &config.metrics[index];
         let frame = Frame::new(config);
+        let fade = Fade::new(frame.warmup);
         let (load, slope) = match &metric.kind {
             Kind::Gauge { load, slope } => (load.as_deref(), *slope),
             Kind::Counter { load } => (load.as_deref(), None),
@@ -119,9 +141,13 @@ impl Level {
             direction: metric.direction,
             frame,
             groups: Groups::new(frame.canaries, frame.nodes),
+            stakes,
+            fade,
             window: Window::default(),
             historic: 0,
             known: None,
+            start: StartBlocks::default(),
+            next: 0,
             now: Scores::default(),
             buffer: Vec::new(),
             spare: Vec::new(),
@@ -129,7 +155,7 @@ impl Level {
             load_sum: (0.0, 0.0),
             samples: 0,
             active: false,
-            dates: Dates::new(stakes, metric.direction),
+            dates: Dates::new(stakes, metric.direction, fade.worth(stakes.horizon)),
             evidence: Evidence::default(),
             estimate: None,
             half_width: f64::INFINITY,
@@ -161,34 +187,62 @@ impl Level {
     /// Takes a tick of the canary's time.
     pub(crate) fn push(&mut self, row: &Row) {
         let tick = self.observation(row);
-        if row.tick < self.frame.warmup || (self.known.is_none() && !self.prepare()) {
+        if self.known.is_none() && !self.prepare(row.tick) {
             self.learn_from_baseline(tick);
             return;
         }
+        if row.tick < self.fade.from {
+            self.spare.extend(self.before.replace(tick));
+            return;
+        }
+        if row.tick >= self.frame.warmup && self.next <= self.frame.warmup {
+            self.finish_block();
+        }
+        self.next = row.tick.saturating_add(1);
         for load in tick.load[..tick.load.len().min(self.frame.canaries)].iter().flatten() {
             self.load_sum = (self.load_sum.0 + load, self.load_sum.1 + 1.0);
         }
         self.samples += tick.level[..self.frame.canaries].iter().flatten().count() as u64;
         self.buffer.push(tick);
-        let elapsed = row.tick - self.frame.warmup + 1;
-        let Some(known) = &self.known else { return };
-        let full = self.buffer.len() >= self.frame.level_block;
-        let eager = known.steady && EAGER_TICKS.contains(&elapsed) && elapsed % 2 == 0;
-        if !full && !eager {
-            return;
+        let steady = self.known.as_ref().is_some_and(|k| k.steady);
+        let eager =
+            steady && self.fade.worth(self.next) <= EAGER_TICKS_MAX && self.buffer.len().is_multiple_of(PART_TICKS_MIN);
+        if self.buffer.len() >= self.frame.level_block {
+            self.finish_block();
+            self.weigh(None);
+        } else if eager {
+            let part = self.block();
+            self.weigh(part);
         }
-        let block = self.groups.merge(score(&known.model, self.before.as_ref(), &self.buffer), known.cut);
-        if full {
-            self.spare.extend(std::mem::replace(&mut self.before, self.buffer.pop()));
-            self.spare.append(&mut self.buffer);
-            self.now.push(block);
-            self.weigh(None, elapsed as f64);
-            if let Some(growth) = &mut self.growth {
-                growth.weigh(&self.now, elapsed as f64);
+    }
+
+    /// Scores of the block so far.
+    fn block(&self) -> Option<Vec<Score>> {
+        let known = self.known.as_ref().filter(|_| self.buffer.len() >= PART_TICKS_MIN)?;
+        Some(self.groups.merge(score(&known.model, self.before.as_ref(), &self.buffer), known.cut))
+    }
+
+    /// Share of a start-up that is left in the middle of the block so far.
+    fn left(&self) -> f64 {
+        self.fade.left(self.next as f64 - 0.5 * self.buffer.len() as f64)
+    }
+
+    fn finish_block(&mut self) {
+        let after = self.next - self.frame.warmup;
+        match self.block() {
+            Some(block) if after <= 0 => self.start.push(block, self.left()),
+            Some(block) => {
+                self.now.push(block);
+                if let Some(growth) = &mut self.growth {
+                    growth.weigh(&self.now, after as f64);
+                }
             }
-        } else {
-            self.weigh(Some(block), elapsed as f64);
+            None => {}
         }
+        if let Some(last) = self.buffer.pop() {
+            self.spare.extend(self.before.replace(last));
+        }
+        self.spare.append(&mut self.buffer);
     }
 
     /// With little history, the old nodes' first ticks beside the canary serve as one.
@@ -199,9 +253,18 @@ impl Level {
         }
     }
 
-    fn prepare(&mut self) -> bool {
+    /// Learns the old version, from history or, where that is short, from the old nodes' warm-up; false if it cannot yet.
+    fn prepare(&mut self, tick: i64) -> bool {
+        let warming = tick < self.frame.warmup;
+        if warming && (self.historic < HISTORY_TICKS_MIN || tick % PREPARE_TICKS != 0) {
+            return false;
+        }
         if self.window.len() < START_TICKS_MIN {
             return false;
+        }
+        if !warming {
+            self.fade = Fade::settled(self.frame.warmup);
+            self.dates = Dates::new(self.stakes, self.direction, self.fade.worth(self.stakes.horizon));
         }
         let Frame { nodes, canaries, level_block, .. } = self.frame;
         let Some(model) = LoadModel::fit(&self.window, nodes, canaries, self.load.is_some()) else { return false };
@@ -219,40 +282,84 @@ impl Level {
         true
     }
 
-    fn estimate(&self, part: Option<Vec<Score>>) -> Option<Estimate> {
-        let known = self.known.as_ref()?;
+    /// What is known of an effect's variance, from every block of the canary's time.
+    fn scale(&self, known: &Known, blocks: &[&Vec<Score>], squares: (f64, f64)) -> Scale {
         let canaries = self.groups.canaries;
-        let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(&part).collect();
-        let now = Difference::new(&blocks, canaries, known.cut / (self.now.merged.max(1) as f64).sqrt())?;
-        if blocks.len() < self.blocks_min(known) {
-            return None;
-        }
-        let recent = deviations(&blocks, canaries, self.groups.nodes);
-        let recent_lag = lag_sums(recent.iter());
+        let recent_lag = lag_sums(deviations(blocks, canaries, self.groups.nodes).iter());
         let lag = (known.lag.0 + recent_lag.0, known.lag.1 + recent_lag.1);
         let past_blocks = known.difference.as_ref().map_or(blocks.len(), |d| d.influence.len());
         let inflation = inflation(lag, past_blocks) * known.model.persistence;
-        let (squares, freedom) = [Some(&now), known.difference.as_ref()]
-            .into_iter()
-            .flatten()
-            .fold((0.0, 0.0), |s, d| (s.0 + d.squares(), s.1 + d.influence.len() as f64 - 1.0));
+        let history = known.difference.as_ref().map_or((0.0, 0.0), |d| (d.squares(), d.influence.len() as f64 - 1.0));
         let weight = known.pooled.1.min(POOLED_FREEDOM_MAX);
-        let freedom = freedom + weight;
-        let per_block = (squares + weight * known.pooled.0) / freedom.max(1.0) * inflation;
-        let looks = (now.canary_weight / known.block_weight.max(1e-300)).max(0.05);
+        let freedom = history.1 + squares.1 + weight;
+        let per_block = (history.0 + squares.0 + weight * known.pooled.0) / freedom.max(1.0) * inflation;
         let past = known.difference.as_ref().map_or(0.0, |d| per_block / d.influence.len() as f64);
-        let compared = self.compared(known, &blocks, (past, inflation));
-        Some(Estimate {
-            effect: now.effect - compared.reference,
-            time: per_block / looks,
-            past: compared.past,
-            time_freedom: freedom / inflation,
-            node: compared.node + self.extrapolation(&known.model),
-            node_freedom: (self.groups.nodes - canaries + known.wander.drift.len()) as f64 + DRIFT_WEIGHT - 1.0,
+        let compared = self.compared(known, blocks, (past, inflation));
+        let node = compared.node + self.extrapolation(&known.model);
+        Scale { per_block, freedom: freedom / inflation, compared: Compared { node, ..compared } }
+    }
+
+    /// An effect with its variances, from as many settled blocks as `blocks`.
+    fn with_scale(&self, effect: f64, blocks: f64, scale: &Scale) -> Estimate {
+        let freedom =
+            self.known.as_ref().map_or(0, |k| k.wander.drift.len()) + self.groups.nodes - self.groups.canaries;
+        Estimate {
+            effect,
+            time: scale.per_block / blocks,
+            past: scale.compared.past,
+            time_freedom: scale.freedom,
+            node: scale.compared.node,
+            node_freedom: freedom as f64 + DRIFT_WEIGHT - 1.0,
             known: RESTART_SPREAD.powi(2) / self.frame.canaries as f64,
-            looks: looks * self.frame.level_block as f64,
+            looks: blocks * self.frame.level_block as f64,
             power: 1,
-        })
+        }
+    }
+
+    /// The effect after the warm-up, without what went before.
+    fn estimate(&self, part: Option<&Vec<Score>>) -> Option<Estimate> {
+        let known = self.known.as_ref()?;
+        let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(part).collect();
+        let now = self.difference(known, &blocks)?;
+        if blocks.len() < self.blocks_min(known) {
+            return None;
+        }
+        let scale = self.scale(known, &blocks, (now.squares(), now.influence.len() as f64 - 1.0));
+        let looks = (now.canary_weight / known.block_weight.max(1e-300)).max(0.05);
+        Some(self.with_scale(now.effect - scale.compared.reference, looks, &scale))
+    }
+
+    fn difference(&self, known: &Known, blocks: &[&Vec<Score>]) -> Option<Difference> {
+        Difference::new(blocks, self.groups.canaries, known.cut / (self.now.merged.max(1) as f64).sqrt())
+    }
+
+    /// Effects that the whole time shows, where a start-up counts only as far as it does not fade: by the line through it,
+    /// and by the mean.
+    fn settled(&self, part: Option<&Vec<Score>>) -> Option<[Estimate; 2]> {
+        let known = self.known.as_ref()?;
+        let warming = self.next <= self.frame.warmup;
+        let (early, late) = if warming { (part, None) } else { (None, part) };
+        let block_weight = known.block_weight.max(1e-300);
+        let mut points: Vec<Point> = Vec::new();
+        let start = self.start.blocks.iter().map(|(b, left)| (b, *left)).chain(early.map(|b| (b, self.left())));
+        for (block, left) in start {
+            if let Some(d) = Difference::new(&[block], self.groups.canaries, known.cut) {
+                points.push(Point { effect: d.effect, left, weight: d.canary_weight / block_weight });
+            }
+        }
+        let after: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(late).collect();
+        let now = self.difference(known, &after);
+        let squares = now.as_ref().map_or((0.0, 0.0), |d| (d.squares(), d.influence.len() as f64 - 1.0));
+        points.extend(now.map(|d| Point { effect: d.effect, left: 0.0, weight: d.canary_weight / block_weight }));
+        if self.start.blocks.len() + after.len() < START_BLOCKS_MIN.max(self.blocks_min(known)) {
+            return None;
+        }
+        let all: Vec<&Vec<Score>> = self.start.blocks.iter().map(|(b, _)| b).chain(after).chain(early).collect();
+        let scale = self.scale(known, &all, squares);
+        let sides = 1.0 / self.groups.canaries as f64 + 1.0 / (self.groups.nodes - self.groups.canaries) as f64;
+        let fit = Settled::fit(&points, scale.compared.reference, known.cut * sides.sqrt());
+        let estimate = |(effect, weight): (f64, f64)| self.with_scale(effect, weight, &scale);
+        Some([estimate(fit.line()?), estimate(fit.mean()?)])
     }
 
     /// Blocks before which nothing is concluded: one where the past tells how calm they are, more where it has outliers.
@@ -294,28 +401,55 @@ impl Level {
     }
 
     /// Weighs the level, with the block that is not full yet.
-    fn weigh(&mut self, part: Option<Vec<Score>>, elapsed: f64) {
-        self.estimate = self.estimate(part);
+    fn weigh(&mut self, part: Option<Vec<Score>>) {
+        let settled = self.next > self.frame.warmup;
+        let main = if settled { self.estimate(part.as_ref()) } else { None };
+        let whole = if self.start.blocks.is_empty() { main.map(|e| [e; 2]) } else { self.settled(part.as_ref()) };
+        self.estimate = main.or(whole.map(|w| w[0]));
         self.half_width = self.estimate.map_or(f64::INFINITY, |e| {
             interval_half_width(e.variance(), e.freedom(), self.bad.rel.ln_1p(), self.frame.log_alpha)
         });
-        let Some(e) = self.estimate.filter(|e| e.variance() < ERROR_MAX * ERROR_MAX) else { return };
+        let sure = |e: &Estimate| e.variance() < ERROR_MAX * ERROR_MAX;
+        if let Some(whole) = whole.filter(|w| w.iter().all(sure)) {
+            self.weigh_worse(whole, main.filter(sure));
+        }
+        if let Some(main) = main.filter(sure) {
+            let (sign, bad) = (self.worse_sign(main.effect), self.bad.rel.ln_1p());
+            let (mixture, standing) = main.weigh(bad - sign * main.effect, bad);
+            let elapsed = (self.next - self.frame.warmup) as f64;
+            let within = self.dates.within.log_evalue(mixture, Some(standing), elapsed);
+            self.evidence = Evidence { within, lean: mixture, ..self.evidence };
+        }
+    }
+
+    /// Which way `effect` is a worsening.
+    fn worse_sign(&self, effect: f64) -> f64 {
+        match self.direction {
+            Direction::Up => 1.0,
+            Direction::Down => -1.0,
+            Direction::Both => effect.signum(),
+        }
+    }
+
+    /// Weighs what the line through a start-up shows, as far as the mean, or what follows the warm-up, shows it too.
+    fn weigh_worse(&mut self, [line, mean]: [Estimate; 2], main: Option<Estimate>) {
         let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
+        let worth = self.fade.worth(self.next);
+        let started = !self.start.blocks.is_empty();
         let worse = |sign: f64, dates: &mut Deadlines| {
-            let (mixture, standing) = e.weigh(sign * e.effect - ok, 1.5 * (bad - ok));
-            dates.log_evalue(mixture, Some(standing), elapsed)
+            let weigh = |e: Estimate| e.weigh(sign * e.effect - ok, 1.5 * (bad - ok));
+            let (line, mean) = (weigh(line), weigh(mean));
+            let late = main.map_or(0.0, |m| weigh(m).0);
+            let guard = main.map(weigh).map_or((mean.0, mean.1.z), |m| (m.0.max(mean.0), m.1.z.max(mean.1.z)));
+            let standing = Standing { z: line.1.z.min(guard.1), ..line.1 };
+            let mixture = deadline::with_late(line.0.min(guard.0), started.then_some(late));
+            dates.log_evalue(mixture, Some(standing), worth)
         };
-        let (worse, nearest) = match self.direction {
-            Direction::Up => (worse(1.0, &mut self.dates.up), 1.0),
-            Direction::Down => (worse(-1.0, &mut self.dates.down), -1.0),
-            Direction::Both => {
-                let both = log_add_exp(worse(1.0, &mut self.dates.up), worse(-1.0, &mut self.dates.down));
-                (both - LOG_TWO, e.effect.signum())
-            }
+        self.evidence.worse = match self.direction {
+            Direction::Up => worse(1.0, &mut self.dates.up),
+            Direction::Down => worse(-1.0, &mut self.dates.down),
+            Direction::Both => log_add_exp(worse(1.0, &mut self.dates.up), worse(-1.0, &mut self.dates.down)) - LOG_TWO,
         };
-        let (mixture, standing) = e.weigh(bad - nearest * e.effect, bad);
-        let within = self.dates.within.log_evalue(mixture, Some(standing), elapsed);
-        self.evidence = Evidence { worse, within, lean: mixture };
     }
 
     /// Whether it was never above zero on any node: nothing happens on both sides, or nothing is collected.

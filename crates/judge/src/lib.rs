@@ -28,7 +28,9 @@ pub mod plan;
 mod rate;
 pub mod sample;
 mod scores;
+mod shift;
 mod slow;
+mod startup;
 mod verdict;
 
 pub use answer::{Answer, MetricReport, Reason, State, Unit, Verdict};

@@ -3,9 +3,13 @@
 //! Given that an event happened, it is the canary's with a probability that depends on the ratio and the exposures alone:
 //! the arrival rate cancels, and with it the daily load and incidents on both sides.
 
+mod fading;
+
 use std::sync::LazyLock;
 
 use crate::numeric::{log_sum_exp, log_twice_normal_cdf};
+
+pub(crate) use fading::Fading;
 
 /// Lowest logarithm of the rate ratio on the grid.
 const LOG_RATIO_MIN: f64 = -5.0;
@@ -56,6 +60,13 @@ impl Pair {
             baseline_exposure: self.canary_exposure,
         }
     }
+
+    /// Variance of the log ratio at the boundary from the counts alone.
+    pub(crate) fn count_variance(&self, boundary: f64, dispersion: f64) -> f64 {
+        let events = (self.canary_events + self.baseline_events).max(0.5);
+        let odds = boundary.exp() * self.canary_exposure / self.baseline_exposure.max(1e-9);
+        dispersion * (1.0 + odds).powi(2) / (events * odds.max(1e-9))
+    }
 }
 
 /// Which side of the boundary the alternative lies on.
@@ -65,6 +76,15 @@ pub(crate) enum Side {
     Above,
     /// Smaller ratios.
     Below,
+}
+
+/// Evidence against a null.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Weighed {
+    /// Logarithm of the mixture's e-value.
+    pub log_evalue: f64,
+    /// Signed root of the likelihood ratio.
+    pub z: f64,
 }
 
 /// Log priors over the grid: the null is a normal around the boundary (a random node effect), the alternative is the
@@ -146,7 +166,8 @@ impl RateRatio {
             return 0.0;
         }
         let flat = 1.0 / dispersion;
-        log_mean_ratio(priors, |j| self.likelihood[j] * flat)
+        let likelihood = |j: usize| self.likelihood[j] * flat;
+        log_mean_ratio(priors, likelihood, likelihood)
     }
 
     /// Log e-value against "the canary's rate is `rate`", in place of a comparison; priors around a ratio of one.
@@ -156,7 +177,8 @@ impl RateRatio {
         }
         let (events, expected) =
             (self.total.canary_events / dispersion, rate * self.total.canary_exposure / dispersion);
-        log_mean_ratio(priors, |j| events * log_ratio(j) - expected * RATIO[j])
+        let likelihood = |j: usize| events * log_ratio(j) - expected * RATIO[j];
+        log_mean_ratio(priors, likelihood, likelihood)
     }
 
     /// Signed root of the likelihood ratio at the boundary, the node effect profiled out: standard normal there.
@@ -172,10 +194,7 @@ impl RateRatio {
 
     /// Variance of the log ratio at the boundary from the counts alone.
     pub(crate) fn count_variance(&self, boundary: f64, dispersion: f64) -> f64 {
-        let t = &self.total;
-        let events = (t.canary_events + t.baseline_events).max(0.5);
-        let odds = boundary.exp() * t.canary_exposure / t.baseline_exposure.max(1e-9);
-        dispersion * (1.0 + odds).powi(2) / (events * odds.max(1e-9))
+        self.total.count_variance(boundary, dispersion)
     }
 
     /// Log ratios between which the likelihood, flattened by `dispersion` and the node spread, does not fall by more
@@ -205,9 +224,9 @@ impl RateRatio {
 }
 
 /// Log of the likelihood's mean under the alternative over its mean under the null.
-fn log_mean_ratio(priors: &Priors, likelihood: impl Fn(usize) -> f64) -> f64 {
+fn log_mean_ratio(priors: &Priors, alternative: impl Fn(usize) -> f64, null: impl Fn(usize) -> f64) -> f64 {
     let mut sums = [0.0; POINTS];
-    let mut with = |prior: &[f64]| {
+    let mut with = |prior: &[f64], likelihood: &dyn Fn(usize) -> f64| {
         let mut top = f64::NEG_INFINITY;
         for (j, (sum, p)) in sums.iter_mut().zip(prior).enumerate() {
             *sum = p + likelihood(j);
@@ -216,7 +235,7 @@ fn log_mean_ratio(priors: &Priors, likelihood: impl Fn(usize) -> f64) -> f64 {
         let near = sums.iter().filter(|s| **s > top - NEGLIGIBLE);
         top + near.map(|s| (s - top).exp()).sum::<f64>().ln()
     };
-    with(&priors.alternative) - with(&priors.null)
+    with(&priors.alternative, &alternative) - with(&priors.null, &null)
 }
 
 fn signed_root(likelihood: impl Fn(usize) -> f64, (boundary, spread): (f64, f64), side: Side) -> f64 {

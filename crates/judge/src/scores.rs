@@ -4,7 +4,7 @@ use crate::load::{HUBER, LoadModel, Observation, median};
 use crate::numeric::{mean, variance};
 
 /// Blocks kept; beyond that, neighbours are merged.
-const BLOCKS_MAX: usize = 64;
+pub(crate) const BLOCKS_MAX: usize = 64;
 
 /// Deviation of one node from its expectation over a block: weighted sum and weight.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,7 +97,8 @@ impl Scores {
     }
 }
 
-fn add(a: &[Score], b: &[Score]) -> Vec<Score> {
+/// Sums of two blocks, node by node.
+pub(crate) fn add(a: &[Score], b: &[Score]) -> Vec<Score> {
     let mut sums = a.to_vec();
     sums.iter_mut().zip(b).for_each(|(sum, score)| sum.add(score));
     sums

@@ -57,6 +57,7 @@ impl Judge {
             alpha: config.alpha * test_weight(&config),
             beta: config.beta * WITHIN_RESERVE,
             looks: f64::from(config.horizon_ticks.saturating_sub(config.warmup_ticks).max(1)),
+            horizon: i64::from(config.horizon_ticks),
         };
         let mut events = Vec::new();
         let mut levels = Vec::new();
@@ -141,7 +142,7 @@ impl Judge {
         }
     }
 
-    fn tests(&self, early: bool) -> Vec<Test> {
+    fn tests(&self) -> Vec<Test> {
         let early_weight = early_weight(&self.config);
         let excused = self.events.iter().filter(|e| e.judged_early()).count();
         let weight = test_weight(&self.config);
@@ -150,9 +151,6 @@ impl Judge {
             let evidence = Evidence { worse: e.early_evidence(), ..Evidence::default() };
             let weight = early_weight / excused as f64;
             tests.push(Test { name: e.name.clone(), role: Role::Exposure, weight, evidence, lean_wanted: 0.0 });
-        }
-        if early {
-            return tests;
         }
         tests.extend(self.events.iter().map(|e| Test {
             name: e.name.clone(),
@@ -174,7 +172,7 @@ impl Judge {
     fn decide(&self, tick: i64) -> Answer {
         let warming = tick < self.frame.warmup;
         let last = tick >= i64::from(self.config.horizon_ticks) - 1;
-        let tests = self.tests(warming);
+        let tests = self.tests();
         let rest = (1.0 - tests.iter().map(|t| t.weight).sum::<f64>()).max(1e-12);
         let terms: Vec<f64> = tests.iter().map(|t| t.weight.ln() + t.evidence.worse).chain([rest.ln()]).collect();
         let evidence = log_sum_exp(terms.iter().copied());
@@ -231,7 +229,7 @@ impl Judge {
         let (log_alpha, log_beta) = (-self.config.alpha.ln(), -(self.config.beta * WITHIN_RESERVE).ln());
         let mut reports = Vec::new();
         for e in &self.events {
-            let early = || Evidence { worse: e.early_evidence(), ..Evidence::default() };
+            let early = || Evidence { worse: e.early_evidence().max(e.evidence().worse), ..Evidence::default() };
             let evidence = if warming && e.judged_early() { early() } else { e.evidence() };
             reports.push(e.report(evidence));
         }

@@ -45,9 +45,23 @@ fn config(judged: Metric, ticks: u32) -> Config {
     }
 }
 
+/// How a harmless start-up moves the canary, as a part of its settled level.
+type StartUp = fn(f64) -> f64;
+
+const START_UP_TICKS: u32 = 60;
+
 /// Whether the judge ever fails a canary whose effect is exactly `ok`.
 fn crosses(seed: u64, judged: &Metric, nature: Nature, ticks: u32) -> Result<bool, ConfigError> {
-    let config = config(judged.clone(), ticks);
+    crosses_starting(seed, (config(judged.clone(), ticks), judged), nature, |_| 0.0)
+}
+
+fn crosses_starting(
+    seed: u64,
+    (config, judged): (Config, &Metric),
+    nature: Nature,
+    start: StartUp,
+) -> Result<bool, ConfigError> {
+    let ticks = config.horizon_ticks;
     let mut judge = Judge::new(config.clone())?;
     let mut random = Random::new(seed);
     let own: Vec<f64> = (0..8).map(|_| (nature.spread * random.normal()).exp()).collect();
@@ -55,7 +69,7 @@ fn crosses(seed: u64, judged: &Metric, nature: Nature, ticks: u32) -> Result<boo
     let mut totals = [0.0; 8];
     for tick in -100..i64::from(ticks) {
         let nodes = config.canary.iter().chain(&config.baseline).enumerate().map(|(n, name)| {
-            let effect = if n < 2 && tick >= 0 { 1.2 } else { 1.0 };
+            let effect = if n < 2 && tick >= 0 { 1.2 * (1.0 + start(tick as f64)) } else { 1.0 };
             let requests = random.poisson(nature.traffic);
             noise[n] = 0.8 * noise[n] + 0.6 * random.normal();
             let value = match judged.kind {
@@ -183,4 +197,60 @@ fn ten_thousand_looks_at_growth() {
 #[test]
 fn ten_thousand_looks_at_counters() {
     check_long(metric("disk", Kind::Counter { load: None }), &LONG);
+}
+
+/// Start-ups that fade: by a straight line to the last tick that is excused, fast, and from below.
+const START_UPS: [StartUp; 5] = [
+    |_| 0.0,
+    |t| 1.0 - (t / f64::from(START_UP_TICKS)).min(1.0),
+    |t| 1.5 * (-t / 10.0).exp(),
+    |t| -0.5 * (-t / 8.0).exp(),
+    |t| -0.4 * (1.0 - (t / f64::from(START_UP_TICKS)).min(1.0)),
+];
+
+/// Checks that a start-up on top of an effect that is exactly `ok` crosses no more often than `alpha`.
+fn check_start_ups(judged: Metric, nature: Nature) {
+    let runs = 30;
+    let config = Config { warmup_ticks: START_UP_TICKS, ..config(judged.clone(), 150) };
+    let mut crossed = Vec::new();
+    for (i, start) in START_UPS.into_iter().enumerate() {
+        let seeds = (0..runs).map(|r| 5_000_011 * (i as u64 + 1) + 613 * r);
+        let cross = |seed: &u64| crosses_starting(*seed, (config.clone(), &judged), nature, start).unwrap_or(true);
+        crossed.extend(seeds.filter(cross).map(|seed| (i, seed)));
+    }
+    let limit = START_UPS.len() as f64 * runs as f64 * ALPHA;
+    assert!(crossed.len() as f64 <= limit, "{crossed:?} crossed, {limit} allowed");
+}
+
+#[test]
+fn start_ups_of_counts() {
+    let nature = Nature { traffic: 100.0, cluster: 2.0, spread: 0.1 };
+    check_start_ups(metric("log_error", Kind::Count { exposure: Some("requests".to_owned()) }), nature);
+}
+
+#[test]
+fn start_ups_of_proportions() {
+    check_start_ups(metric("http_errors", Kind::Proportion), GRID[1]);
+}
+
+#[test]
+fn start_ups_of_latencies() {
+    let nature = Nature { traffic: 60.0, cluster: 1.0, spread: 0.02 };
+    check_start_ups(metric("latency_ms", Kind::Histogram { scale: 4, quantiles: vec![0.5, 0.95] }), nature);
+}
+
+#[test]
+fn start_ups_of_gauges() {
+    check_start_ups(metric("cpu", Kind::Gauge { load: None, slope: None }), GRID[1]);
+}
+
+#[test]
+fn start_ups_of_growth() {
+    let slope = Some(SlopeMargin { ok: 0.01, bad: 0.05 });
+    check_start_ups(metric("mem", Kind::Gauge { load: None, slope }), GRID[1]);
+}
+
+#[test]
+fn start_ups_of_counters() {
+    check_start_ups(metric("disk", Kind::Counter { load: None }), GRID[1]);
 }
