@@ -28,7 +28,7 @@ const SCATTER_MIN: usize = 12;
 const ERROR_MAX: f64 = 0.3;
 /// Ticks' worth of a settled node up to which a part of a block is looked at.
 const EAGER_TICKS_MAX: f64 = 48.0;
-/// Ticks after which a failed try to learn the old version is repeated in the warm-up.
+/// Ticks of the warm-up in which levels take turns to learn the old version, as that takes long.
 const PREPARE_TICKS: i64 = 8;
 /// Blocks of the canary's time without which a start-up is not told from an effect.
 const START_BLOCKS_MIN: usize = 2;
@@ -256,7 +256,8 @@ impl Level {
     /// Learns the old version, from history or, where that is short, from the old nodes' warm-up; false if it cannot yet.
     fn prepare(&mut self, tick: i64) -> bool {
         let warming = tick < self.frame.warmup;
-        if warming && (self.historic < HISTORY_TICKS_MIN || tick % PREPARE_TICKS != 0) {
+        let turn = (tick - self.metric as i64).rem_euclid(PREPARE_TICKS) == 0;
+        if warming && !(turn && self.historic >= HISTORY_TICKS_MIN) {
             return false;
         }
         if self.window.len() < START_TICKS_MIN {

@@ -183,10 +183,10 @@ fn wrong_configurations_are_named() {
     assert!(refused(&|c| c.alpha = 0.0).to_string().contains("such as 0.01"));
 }
 
-/// One node on each side, events and a level.
-fn lean_config() -> Config {
-    let metric = |name: &str, kind| Metric {
-        name: name.to_owned(),
+/// One node on each side.
+fn lean_config(kind: Kind) -> Config {
+    let metric = Metric {
+        name: "m".to_owned(),
         kind,
         direction: Direction::Up,
         ok: Margin::relative(0.2),
@@ -198,38 +198,76 @@ fn lean_config() -> Config {
         beta: 1e-300,
         tick_ms: 1_000,
         horizon_ticks: u32::MAX,
-        warmup_ticks: 10,
+        warmup_ticks: 30,
         canary: vec!["c".to_owned()],
         baseline: vec!["b".to_owned()],
-        metrics: vec![
-            metric("log_warn", Kind::Count { exposure: None }),
-            metric("cpu", Kind::Gauge { load: None, slope: None }),
-        ],
+        metrics: vec![metric],
     }
 }
 
-#[test]
-fn hundred_thousand_ticks_do_not_grow() {
-    let mut judge = Judge::new(lean_config()).unwrap();
-    let mut tick = Tick { tick: -600, nodes: Vec::new() };
-    for name in ["c", "b"] {
-        let samples = [Sample::Count(3.0), Sample::Gauge(50.0)];
-        let names = ["log_warn", "cpu"].map(str::to_owned);
-        tick.nodes.push((name.to_owned(), names.into_iter().zip(samples).collect()));
-    }
+/// Checks that a judge's state does not grow over a million ticks.
+fn check_state(kind: Kind, sample: fn(f64) -> Sample) {
+    let mut judge = Judge::new(lean_config(kind)).unwrap();
+    let node = |name: &str| (name.to_owned(), vec![("m".to_owned(), sample(0.0))]);
+    let mut tick = Tick { tick: 0, nodes: vec![node("c"), node("b")] };
     let mut sizes = Vec::new();
-    for number in -600_i64..100_000 {
+    for number in -600_i64..1_000_000 {
         tick.tick = number;
         for (node, (_, samples)) in tick.nodes.iter_mut().enumerate() {
-            let turn = (number + 7 * node as i64).rem_euclid(11) as f64;
-            samples[0].1 = Sample::Count(turn);
-            samples[1].1 = Sample::Gauge(50.0 + turn);
+            samples[0].1 = sample((number + 7 * node as i64).rem_euclid(11) as f64);
         }
         assert_eq!(judge.observe(&tick).verdict, Verdict::Continue);
-        if number >= 0 && number % 20_000 == 19_999 {
+        if number >= 0 && number % 200_000 == 199_999 {
             sizes.push(format!("{judge:?}").len());
         }
     }
     // The text of a state that keeps its past would be five times as long in the end; that of a number varies.
     assert!(sizes.iter().all(|size| *size < sizes[0] * 3 / 2), "{sizes:?}");
+}
+
+#[test]
+fn million_ticks_of_events_do_not_grow() {
+    check_state(Kind::Count { exposure: None }, Sample::Count);
+}
+
+#[test]
+fn million_ticks_of_a_level_do_not_grow() {
+    check_state(Kind::Gauge { load: None, slope: None }, |turn| Sample::Gauge(50.0 + turn));
+}
+
+/// Values that no node can have measured, by metric.
+fn impossible() -> Vec<(&'static str, Sample)> {
+    let pair = |bad, total| Sample::Proportion { bad, total };
+    let mut all = Vec::new();
+    for v in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+        all.extend([("log_warn", Sample::Count(v)), ("requests", Sample::Count(v)), ("cpu_pct", Sample::Gauge(v))]);
+        all.extend([("net_bytes", Sample::Counter(v)), ("http_errors", pair(v, 9.0)), ("http_errors", pair(1.0, v))]);
+    }
+    all.extend([("http_errors", pair(5.0, 4.0)), ("http_errors", Sample::Gauge(1.0)), ("cpu_pct", Sample::Count(1.0))]);
+    all.push(("latency_ms", Sample::Histogram { first: 3, counts: vec![u64::MAX] }));
+    all.push(("latency_ms", Sample::Histogram { first: i32::MIN, counts: vec![1; 30_000] }));
+    all
+}
+
+#[test]
+fn what_cannot_be_counts_as_not_reported() {
+    for (metric, value) in impossible() {
+        let mut service = Service::new(15, 5, 2, 20.0);
+        let config = Config { warmup_ticks: 3, ..service.config(20, default_metrics()) };
+        let (mut lying, mut silent) = (Judge::new(config.clone()).unwrap(), Judge::new(config).unwrap());
+        for tick in -20..20 {
+            let (mut lie, mut gap) = (service.tick(tick), Tick::default());
+            if tick % 3 == 0 {
+                for (_, samples) in lie.nodes.iter_mut().filter(|n| n.0 == "c0" || n.0 == "b1") {
+                    samples.retain(|(name, _)| name != metric);
+                }
+                gap = lie.clone();
+                for (_, samples) in lie.nodes.iter_mut().filter(|n| n.0 == "c0" || n.0 == "b1") {
+                    samples.push((metric.to_owned(), value.clone()));
+                }
+            }
+            let told = if tick % 3 == 0 { &gap } else { &lie };
+            assert_eq!(silent.observe(told), lying.observe(&lie), "{metric} {value:?} at {tick}");
+        }
+    }
 }
