@@ -3,6 +3,8 @@
 use crate::load::{HUBER, LoadModel, Observation, median};
 use crate::numeric::{mean, variance};
 
+/// Most parts of a block that is still to be completed.
+const PENDING_MAX: usize = 16;
 /// Blocks kept; beyond that, neighbours are merged.
 pub(crate) const BLOCKS_MAX: usize = 64;
 
@@ -78,23 +80,35 @@ pub(crate) struct Scores {
     /// Blocks of the original length that one entry holds.
     pub merged: usize,
     pub pending: Vec<Vec<Score>>,
+    /// Blocks of the original length in `pending`.
+    waiting: usize,
 }
 
 impl Scores {
     pub(crate) fn push(&mut self, block: Vec<Score>) {
         self.merged = self.merged.max(1);
         self.pending.push(block);
-        if self.pending.len() < self.merged {
+        self.waiting += 1;
+        if self.waiting < self.merged {
+            if self.pending.len() > PENDING_MAX {
+                self.pending = pairs(&self.pending);
+            }
             return;
         }
+        self.waiting = 0;
         let first = self.pending.remove(0);
         let whole = self.pending.drain(..).fold(first, |a, b| add(&a, &b));
         self.blocks.push(whole);
         if self.blocks.len() == BLOCKS_MAX {
-            self.blocks = self.blocks.chunks(2).map(|p| p.get(1).map_or(p[0].clone(), |b| add(&p[0], b))).collect();
+            self.blocks = pairs(&self.blocks);
             self.merged *= 2;
         }
     }
+}
+
+/// Neighbours added up.
+fn pairs(blocks: &[Vec<Score>]) -> Vec<Vec<Score>> {
+    blocks.chunks(2).map(|p| p.get(1).map_or(p[0].clone(), |b| add(&p[0], b))).collect()
 }
 
 /// Sums of two blocks, node by node.
@@ -292,4 +306,20 @@ fn location(points: &[(f64, f64)], cut: f64) -> f64 {
         factor = xy / xx;
     }
     factor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn million_blocks_keep_few_and_lose_none() {
+        let mut scores = Scores::default();
+        for _ in 0..1_000_000 {
+            scores.push(vec![Score { ticks: 1.0, ..Score::default() }]);
+            assert!(scores.blocks.len() < BLOCKS_MAX && scores.pending.len() <= PENDING_MAX);
+        }
+        let ticks: f64 = scores.blocks.iter().chain(&scores.pending).flatten().map(|s| s.ticks).sum();
+        assert_eq!(ticks, 1e6);
+    }
 }
