@@ -27,6 +27,8 @@ const WRONG_PASS: f64 = 0.05;
 const WARM_UP_MS_MAX: i64 = 60_000;
 /// Part of the canary's ticks that are left over for rounds that take long.
 const HORIZON_SLACK: i64 = 10;
+/// Milliseconds between two ticks, at least.
+const TICK_MS_MIN: i64 = 100;
 /// Part of the horizon that start-up may take at most.
 const WARM_UP_PART: u32 = 8;
 
@@ -89,6 +91,8 @@ struct Active {
     number: u32,
     judge: Judge,
     tick: i64,
+    /// When its last tick was due; `None`: this server has taken none.
+    due: Option<Timestamp>,
     decided: bool,
     /// What keeps it from a proof in its time, English and Chinese.
     outlook: Option<[String; 2]>,
@@ -122,7 +126,9 @@ impl Session {
         if at < self.next {
             return Ok((None, self.next));
         }
-        self.next = next_tick(self.next, at, config.canary.tick_ms.max(100));
+        let tick_ms = config.canary.tick_ms.max(TICK_MS_MIN);
+        self.next = next_tick(self.next, at, tick_ms);
+        let due = self.next.plus_ms(-tick_ms);
         let (samples, chart) = self.sample(seen);
         let Some(watch) = machine.desired_watch() else {
             self.active = None;
@@ -138,7 +144,9 @@ impl Session {
         };
         self.open(app, (row.id, machine), (watch, config)).await?;
         let Some(active) = &mut self.active else { return Ok((None, self.next)) };
-        active.tick += 1;
+        // Numbers follow the time, also over ticks that were missed: so the judge's last word comes in time.
+        active.tick += active.due.map_or(1, |before| (due.since_ms(before) / tick_ms).max(1));
+        active.due = Some(due);
         let answer = active.judge.observe(&tick(active.tick, &samples));
         let record = record_of(&answer, chart, active.outlook.as_ref());
         let sentence = record.sentence.clone();
@@ -191,7 +199,7 @@ impl Session {
         if let Some([english, _]) = outlook.as_ref().filter(|_| last < 0) {
             tracing::warn!(rollout = rollout_id, "{english}");
         }
-        self.active = Some(Active { rollout_id, number: watch.number, judge, tick: last, decided, outlook });
+        self.active = Some(Active { rollout_id, number: watch.number, judge, tick: last, due: None, decided, outlook });
         Ok(())
     }
 
