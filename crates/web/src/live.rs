@@ -127,6 +127,8 @@ async fn next_state(trace: &mut Option<watch::Receiver<TraceState>>) -> TraceSta
         *trace = None;
         return std::future::pending().await;
     }
+    // Another event may end the pause; what was printed is then still to be told.
+    receiver.mark_changed();
     // What is printed in the meantime is told with it.
     tokio::time::sleep(TRACE_PAUSE).await;
     *receiver.borrow_and_update()

@@ -222,13 +222,14 @@ async fn a_runner_that_is_not_root_gets_the_files_of_roots_containers_back() -> 
     let own = std::fs::metadata(&project)?.uid();
     let mut command = Command::new(&program);
     if own == 0 {
-        // Where the tests are root's, this one is somebody else, with the engine's group.
+        // Where the tests are root's, this one is somebody else, with a socket of the engine that is his.
         for path in [folder.path(), &project, &cache, &project.join(".gitlab-ci.yml")] {
             std::os::unix::fs::chown(path, Some(USER), Some(USER))?;
         }
-        let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-        let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
-        command.uid(USER).gid(std::fs::metadata(socket)?.gid());
+        let socket = folder.path().join("docker.sock");
+        share_engine(&socket)?;
+        std::os::unix::fs::chown(&socket, Some(USER), Some(USER))?;
+        command.uid(USER).gid(USER).env("DOCKER_HOST", format!("unix://{}", socket.display()));
     }
     command.args(["run", "--lines", "-j", "1"]).current_dir(&project).env("SERIN_CACHE", &cache).env("HOME", &cache);
     let said = Said::of(&command.stdin(Stdio::null()).kill_on_drop(true).output().await?);
@@ -245,5 +246,22 @@ async fn a_runner_that_is_not_root_gets_the_files_of_roots_containers_back() -> 
             open.extend(std::fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
         }
     }
+    Ok(())
+}
+
+/// Makes a socket that leads to the engine's, which may be where another user cannot go.
+fn share_engine(socket: &Path) -> Result<()> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let engine = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned();
+    let listener = tokio::net::UnixListener::bind(socket)?;
+    tokio::spawn(async move {
+        while let Ok((mut theirs, _)) = listener.accept().await {
+            let engine = engine.clone();
+            tokio::spawn(async move {
+                let mut engine = tokio::net::UnixStream::connect(engine).await?;
+                tokio::io::copy_bidirectional(&mut theirs, &mut engine).await
+            });
+        }
+    });
     Ok(())
 }
