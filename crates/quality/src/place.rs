@@ -97,6 +97,43 @@ impl Places {
         self.known(&absolute, COMPONENTS_SHARED_MIN)
     }
 
+    /// Finds a path as [`Places::find`] does, but only where the tree is known to hold it.
+    #[must_use]
+    pub fn find_existing(&self, raw: &str) -> Option<TreePath> {
+        self.find(raw).filter(|path| self.has(path))
+    }
+
+    /// Finds the first of several paths that the tree holds, or else the first that lies inside it.
+    #[must_use]
+    pub fn find_first(&self, all: &[String]) -> Option<TreePath> {
+        all.iter().find_map(|raw| self.find_existing(raw)).or_else(|| all.iter().find_map(|raw| self.find(raw)))
+    }
+
+    /// Finds a source file of the Java world: a report names package and file, and the tree has it below a source folder.
+    ///
+    /// Of equal ends the one in a folder named like `module` is meant. Kotlin's files may stand without the first parts of
+    /// their package.
+    #[must_use]
+    pub fn find_source(&self, package: &str, name: &str, module: Option<&str>) -> Option<TreePath> {
+        let raw = if package.is_empty() { name.to_owned() } else { format!("{package}/{name}") };
+        let path = TreePath::parse(&raw)?;
+        let Some(same_name) = self.files.as_ref().and_then(|files| files.get(path.file_name())) else {
+            return Some(path);
+        };
+        let shared = |file: &&TreePath| {
+            let pairs = file.0.rsplit('/').zip(path.0.rsplit('/'));
+            let count = pairs.take_while(|(one, other)| one == other).count();
+            let in_module = module.is_some_and(|module| file.0.split('/').any(|part| part == module));
+            (count, in_module)
+        };
+        Some(one_best(same_name.iter(), shared).cloned().unwrap_or(path))
+    }
+
+    fn has(&self, path: &TreePath) -> bool {
+        let same_name = self.files.as_ref().and_then(|files| files.get(path.file_name()));
+        same_name.is_some_and(|files| files.contains(path))
+    }
+
     /// The one file of the tree that shares the longest end with `path`, of at least `shared_min` parts.
     fn known(&self, path: &TreePath, shared_min: usize) -> Option<TreePath> {
         let same_name = self.files.as_ref()?.get(path.file_name())?;
@@ -107,14 +144,21 @@ impl Places {
         let parts = |path: &str| path.split('/').count();
         let shared = |file: &&TreePath| parts(file.as_str()).min(parts(path.as_str()));
         let fits = |file: &&TreePath| ends(&file.0, &path.0) || ends(&path.0, &file.0);
-        let mut found: Vec<&TreePath> =
-            same_name.iter().filter(|file| fits(file) && shared(file) >= shared_min).collect();
-        found.sort_by_key(|file| std::cmp::Reverse(shared(file)));
-        match found.as_slice() {
-            [one] => Some((*one).clone()),
-            [one, next, ..] if shared(one) > shared(next) => Some((*one).clone()),
-            _ => None,
-        }
+        one_best(same_name.iter().filter(|file| fits(file) && shared(file) >= shared_min), shared).cloned()
+    }
+}
+
+/// The one that is better than all others; `None` where several are as good.
+fn one_best<'f, K: Ord>(
+    files: impl Iterator<Item = &'f TreePath>,
+    goodness: impl Fn(&&'f TreePath) -> K,
+) -> Option<&'f TreePath> {
+    let mut found: Vec<(K, &TreePath)> = files.map(|file| (goodness(&file), file)).collect();
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    match found.as_slice() {
+        [(_, one)] => Some(one),
+        [(best, one), (next, _), ..] if best > next => Some(one),
+        _ => None,
     }
 }
 
@@ -126,11 +170,19 @@ fn decoded(raw: &str) -> Option<String> {
         None if raw.contains('%') => percent_decoded(raw).unwrap_or_else(|| raw.to_owned()),
         None => raw.to_owned(),
     };
-    let plain = if plain.contains('/') { plain } else { plain.replace('\\', "/") };
+    let plain = if plain.contains('/') && !has_drive(&plain) { plain } else { plain.replace('\\', "/") };
+    if has_drive(&plain) {
+        return Some(format!("/{plain}"));
+    }
     Some(match plain.strip_prefix("//") {
         Some(rest) => format!("/{}", rest.trim_start_matches('/')),
         None => plain,
     })
+}
+
+/// Whether a path begins with a drive, as `C:\` does.
+fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic())
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -171,6 +223,10 @@ mod tests {
             ("/builds/group/shopping/a.rs", None),
             ("/etc/passwd", None),
             ("https://example.org/a.rs", None),
+            ("C:\\work\\shop\\src\\a.cs", None),
+            ("C:\\work\\shop\\src/a.cs", None),
+            ("file:///C:/work/shop/src/a.cs", None),
+            ("src\\..\\..\\a.cs", None),
             ("a\0b", None),
             ("", None),
             (".", None),
@@ -190,10 +246,38 @@ mod tests {
             ("src/a.js", Some("src/a.js")),
             ("web/src/a.js", Some("web/src/a.js")),
             ("/home/me/work/b/c/d.py", Some("b/c/d.py")),
+            ("D:\\work\\b\\c\\d.py", Some("b/c/d.py")),
+            ("file:///D:/work/b/c/d.py", Some("b/c/d.py")),
             ("/usr/lib/python3/json/__init__.py", None),
             ("new.py", Some("new.py")),
         ] {
             assert_eq!(places.find(raw).as_ref().map(TreePath::as_str), expected, "{raw}");
         }
+    }
+
+    #[test]
+    fn sources_are_found_by_package_file_and_module() {
+        let files = [
+            "core/src/main/java/org/x/A.java",
+            "web/src/main/java/org/x/A.java",
+            "app/src/main/kotlin/pay/Pay.kt",
+            "app/src/main/java/Main.java",
+            "old/src/B.java",
+            "new/src/B.java",
+        ];
+        let places = Places::new([]).with_files(files);
+        for (package, name, module, expected) in [
+            ("org/x", "A.java", Some("web"), "web/src/main/java/org/x/A.java"),
+            ("org/x", "A.java", Some("core"), "core/src/main/java/org/x/A.java"),
+            ("org/x", "A.java", None, "org/x/A.java"),
+            ("com/example/pay", "Pay.kt", None, "app/src/main/kotlin/pay/Pay.kt"),
+            ("", "Main.java", Some("app"), "app/src/main/java/Main.java"),
+            ("org/y", "B.java", Some("other"), "org/y/B.java"),
+            ("org/y", "New.java", None, "org/y/New.java"),
+        ] {
+            let found = places.find_source(package, name, module);
+            assert_eq!(found.as_ref().map(TreePath::as_str), Some(expected), "{package} {name} {module:?}");
+        }
+        assert_eq!(Places::default().find_source("../..", "A.java", None), None);
     }
 }

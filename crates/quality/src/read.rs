@@ -3,6 +3,7 @@
 mod checkstyle;
 mod code_climate;
 mod detect;
+mod encoding;
 mod gitlab;
 mod input;
 mod json;

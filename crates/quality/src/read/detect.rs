@@ -6,14 +6,15 @@ use super::Format;
 const HEAD_BYTES: usize = 64 << 10;
 
 pub(super) fn detect(head: &[u8]) -> Option<Format> {
-    let text = String::from_utf8_lossy(&head[..head.len().min(HEAD_BYTES)]);
-    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let text = super::encoding::head_text(&head[..head.len().min(HEAD_BYTES)]);
+    let text = text.trim_start();
     match text.chars().next()? {
         '<' => xml(text),
         '{' | '[' => json(text),
         _ => {
             let trace = |line: &str| line.starts_with("TN:") || line.starts_with("SF:");
-            text.lines().next().is_some_and(trace).then_some(Format::Lcov)
+            let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+            first.is_some_and(trace).then_some(Format::Lcov)
         }
     }
 }
@@ -51,13 +52,18 @@ fn root(mut text: &str) -> Option<(&str, &str)> {
 
 fn json(text: &str) -> Option<Format> {
     let has = |key: &str| text.contains(key);
+    let is_object = text.starts_with('{');
+    let is_empty_list = || text[1..].trim_start().starts_with(']');
     match () {
-        () if has("\"runs\"") || has("sarif") && text.starts_with('{') => Some(Format::Sarif),
-        () if has("\"vulnerabilities\"") => Some(Format::GitlabSecurity),
-        () if has("\"reason\":\"") => Some(Format::CargoMessages),
-        () if has("\"check_name\"") || text.starts_with('[') && text[1..].trim_start().starts_with(']') => {
-            Some(Format::CodeClimate)
+        () if is_object && (has("\"runs\"") || has("sarif-schema") || has("sarif-2.")) => Some(Format::Sarif),
+        () if is_object && (has("\"vulnerabilities\"") || has("security-report-schemas")) => {
+            Some(Format::GitlabSecurity)
         }
+        () if is_object && has("\"reason\":\"") => Some(Format::CargoMessages),
+        () if has("\"check_name\"") || !is_object && is_empty_list() => Some(Format::CodeClimate),
+        // Some tools leave the name of their rule out.
+        () if has("\"description\"") && has("\"location\"") => Some(Format::CodeClimate),
+        () if is_object && has("\"scan\"") && has("\"scanner\"") => Some(Format::GitlabSecurity),
         () => None,
     }
 }
@@ -80,6 +86,10 @@ mod tests {
             ("{\"reason\":\"compiler-artifact\"", Some(Format::CargoMessages)),
             ("[{\"description\":\"x\",\"check_name\":\"y\"", Some(Format::CodeClimate)),
             ("[ ]", Some(Format::CodeClimate)),
+            ("[{\"description\":\"\\\"runs\\\"\",\"fingerprint\":\"y\",\"location\":{", Some(Format::CodeClimate)),
+            ("{\"scan\":{\"analyzer\":{},\"scanner\":{\"id\":\"x\"", Some(Format::GitlabSecurity)),
+            ("[{\"runs\":1}]", None),
+            ("# made by a tool\n\nTN:\nSF:a.c\n", Some(Format::Lcov)),
             ("TN:\nSF:a.c\nDA:1,1\n", Some(Format::Lcov)),
             ("<html>", None),
             ("<", None),

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::encoding::Utf8;
+
 const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes between two steps of a parser: one text, one tag, one line.
 pub(super) const TOKEN_BYTES_MAX: usize = 32 << 20;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Which limit ended a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +18,7 @@ pub(super) struct Limit {
 
 /// A bounded reader.
 pub(super) struct Input<R> {
-    source: R,
+    source: Utf8<R>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -25,13 +26,12 @@ pub(super) struct Input<R> {
     bytes_max: u64,
     token_bytes: usize,
     lines: u64,
-    is_begun: bool,
 }
 
 impl<R: Read> Input<R> {
     pub(super) fn new(source: R, bytes_max: u64) -> Self {
         Self {
-            source,
+            source: Utf8::new(source),
             buffer: vec![0; BUFFER_BYTES],
             start: 0,
             end: 0,
@@ -39,7 +39,6 @@ impl<R: Read> Input<R> {
             bytes_max,
             token_bytes: 0,
             lines: 0,
-            is_begun: false,
         }
     }
 
@@ -67,28 +66,10 @@ impl<R: Read> Input<R> {
             .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, Limit { max: self.bytes_max, unit: "bytes" }))?;
         Ok(())
     }
-
-    /// The byte order mark that some tools begin with is no part of the report.
-    fn begin(&mut self) -> io::Result<()> {
-        self.is_begun = true;
-        // A pipe may give less than the mark at once.
-        let mut head = Vec::new();
-        self.source.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut head)?;
-        self.buffer[..head.len()].copy_from_slice(&head);
-        (self.start, self.end) = (0, head.len());
-        self.bytes_left = self.bytes_left.saturating_sub(head.len() as u64);
-        if self.buffer[..self.end].starts_with(BYTE_ORDER_MARK) {
-            self.start = BYTE_ORDER_MARK.len();
-        }
-        Ok(())
-    }
 }
 
 impl<R: Read> BufRead for Input<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if !self.is_begun {
-            self.begin()?;
-        }
         if self.start == self.end {
             self.fill()?;
         }

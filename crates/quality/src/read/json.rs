@@ -50,6 +50,20 @@ impl Value {
         }
     }
 
+    /// A number from 0 on that counts items of a list.
+    pub(super) fn index(&self, keys: &[&str]) -> Option<usize> {
+        self.number(keys).and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// A number with its fraction, also where it is written as text.
+    pub(super) fn fraction(&self, keys: &[&str]) -> Option<f64> {
+        match self.at(keys)? {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
     pub(super) fn list(&self, keys: &[&str]) -> &[Self] {
         match self.at(keys) {
             Some(Self::List(items)) => items,

@@ -25,7 +25,7 @@ const WITHOUT_PROGRAM: &str = "Unable to find executable";
 enum Part {
     /// `failure`, `error`: how it ended.
     Failure,
-    /// `skipped`.
+    /// `skipped`, or one of its synonyms.
     Skipped,
     /// `flakyFailure`, `rerunFailure` and their kin: an attempt that failed before.
     Attempt,
@@ -39,8 +39,8 @@ impl Part {
     fn of(name: &str) -> Self {
         match name {
             "failure" | "error" => Self::Failure,
-            "skipped" => Self::Skipped,
-            "flakyFailure" | "flakyError" | "rerunFailure" | "rerunError" => Self::Attempt,
+            "skipped" | "ignored" | "disabled" => Self::Skipped,
+            "flakyFailure" | "flakyError" | "rerunFailure" | "rerunError" | "rerun" => Self::Attempt,
             "system-out" | "system-err" => Self::Output,
             _ => Self::Other,
         }
@@ -118,14 +118,19 @@ impl Walk<'_> {
             None => self.suites.last().cloned().unwrap_or_default(),
         };
         // GoogleTest tells a disabled test by `status`, or by `result`, alone.
-        let is_out = matches!(element.get("status"), Some("notrun" | "disabled" | "skipped"))
+        let is_out = matches!(element.get("status"), Some("notrun" | "disabled" | "skipped" | "ignored"))
             || matches!(element.get("result"), Some("skipped" | "suppressed"));
+        let has_failed = matches!(element.get("status"), Some("fail" | "failed" | "failure" | "error"));
         let location = element.get("file").and_then(|file| self.places.find(file)).map(|path| (path, line(element)));
         Open {
             class,
             name: text::line(element.get("name").unwrap_or("unnamed"), NAME_BYTES_MAX).into(),
             duration_ms: duration_ms(element.get("time")),
-            outcome: if is_out { Outcome::Skipped } else { Outcome::Passed },
+            outcome: match (has_failed, is_out) {
+                (true, _) => Outcome::Failed,
+                (false, true) => Outcome::Skipped,
+                (false, false) => Outcome::Passed,
+            },
             failed_attempts: 0,
             detail: Detail { location, ..Detail::default() },
             part: Part::Other,
@@ -255,8 +260,18 @@ fn line(element: &Element) -> u32 {
     element.number("line").and_then(|line| u32::try_from(line).ok()).filter(|line| *line <= LINE_MAX).unwrap_or(0)
 }
 
-/// Seconds, also as `1,234.5`; what cannot be a duration is none.
+/// Seconds, also as `1,234.5` and `0,25`; what cannot be a duration is none.
 fn duration_ms(seconds: Option<&str>) -> u32 {
-    let seconds = seconds.map(|text| text.replace(',', "")).and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds = seconds.and_then(|text| plain_number(text.trim()).parse::<f64>().ok());
     (seconds.unwrap_or(0.0) * 1000.0).clamp(0.0, DURATION_MS_MAX).round() as u32
+}
+
+/// A number without commas: one before three last digits parts thousands, unless nothing but zero stands before it.
+fn plain_number(text: &str) -> String {
+    match text.split_once(',') {
+        Some((whole, part)) if !part.contains([',', '.']) && (part.len() != 3 || matches!(whole, "0" | "-0" | "")) => {
+            format!("{whole}.{part}")
+        }
+        _ => text.replace(',', ""),
+    }
 }

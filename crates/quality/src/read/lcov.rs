@@ -8,7 +8,7 @@ use crate::coverage::{Coverage, FileCoverage};
 use crate::place::{Places, TreePath};
 
 /// Bytes of one line.
-const LINE_BYTES_MAX: usize = 16 << 10;
+const LINE_BYTES_MAX: usize = 256 << 10;
 const FORMAT: Format = Format::Lcov;
 
 struct Trace<'a> {
@@ -80,13 +80,12 @@ impl Trace<'_> {
     }
 }
 
-/// Functions, branches, summaries, test names, comments and empty lines say nothing about lines.
+/// Functions, branches, summaries, test names, comments and empty lines say nothing about lines; nor do records of a
+/// later version, all of which begin with a tag in capitals.
 fn is_other_record(line: &[u8]) -> bool {
-    const OTHERS: &[&[u8]] = &[
-        b"TN:", b"FN:", b"FNDA:", b"FNF:", b"FNH:", b"FNL:", b"FNA:", b"BRDA:", b"BRF:", b"BRH:", b"LF:", b"LH:",
-        b"VER:", b"MCDC:", b"MCF:", b"MCH:", b"#",
-    ];
-    line.is_empty() || OTHERS.iter().any(|other| line.starts_with(other))
+    let tag = line.iter().position(|byte| *byte == b':').map(|end| &line[..end]);
+    let is_tag = |tag: &[u8]| !tag.is_empty() && tag.iter().all(u8::is_ascii_uppercase);
+    line.is_empty() || line.starts_with(b"#") || tag.is_some_and(is_tag)
 }
 
 /// The line and whether it ran; negative and giant counts are counts that gcov could not keep.

@@ -20,11 +20,16 @@ struct Walk<'a> {
     coverage: Coverage,
     /// Cobertura: folders to which file names are relative.
     sources: Vec<String>,
+    /// Cobertura: the folder that is being read.
+    source: Option<String>,
     /// JaCoCo: the package, `org/example`.
     package: String,
+    /// JaCoCo: the modules that are open, the innermost last.
+    groups: Vec<String>,
+    /// Clover: whether the lines are those of tests.
+    in_tests: bool,
     /// The file whose lines come; outside the tree its path is `None`.
     file: Option<(Option<TreePath>, FileCoverage)>,
-    in_source: bool,
     outside: usize,
 }
 
@@ -35,9 +40,11 @@ pub(super) fn read(format: Format, input: Input<impl Read>, places: &Places) -> 
         places,
         coverage: Coverage::default(),
         sources: Vec::new(),
+        source: None,
         package: String::new(),
+        groups: Vec::new(),
+        in_tests: false,
         file: None,
-        in_source: false,
         outside: 0,
     };
     let root = if format == Format::Jacoco { "report" } else { "coverage" };
@@ -52,10 +59,7 @@ pub(super) fn read(format: Format, input: Input<impl Read>, places: &Places) -> 
                     return Err(xml.wrong(&format!("`<{}>` without a line and a count", element.name)));
                 }
             }
-            Token::Text(text) if walk.in_source && walk.sources.len() < SOURCES_MAX => {
-                walk.sources.push(text.trim().trim_end_matches('/').to_owned());
-            }
-            Token::Text(_) => {}
+            Token::Text(text) => walk.text(&text),
             Token::Close(name) => walk.close(&name)?,
         }
     }
@@ -67,16 +71,19 @@ impl Walk<'_> {
     /// Takes the beginning of an element; `false` where it lacks what it must have.
     fn open(&mut self, element: &Element) -> bool {
         match (self.format, element.name.as_str()) {
-            (Format::Cobertura, "source") => self.in_source = true,
+            (Format::Cobertura, "source") => self.source = Some(String::new()),
             (Format::Cobertura, "class") => self.begin(self.in_sources(element.get("filename"))),
             (Format::Cobertura, "line") => return self.record(element.number("number"), element.get("hits")),
+            (Format::Jacoco, "group") => self.groups.push(element.get("name").unwrap_or_default().to_owned()),
             (Format::Jacoco, "package") => self.package = element.get("name").unwrap_or_default().to_owned(),
             (Format::Jacoco, "sourcefile") => {
                 let name = element.get("name").unwrap_or_default();
-                self.begin(self.places.find(&format!("{}/{name}", self.package)));
+                let module = self.groups.last().map(String::as_str);
+                self.begin(self.places.find_source(&self.package, name, module));
             }
             (Format::Jacoco, "line") => return self.record(element.number("nr"), element.get("ci")),
-            (Format::Clover, "file") => {
+            (Format::Clover, "testproject") => self.in_tests = true,
+            (Format::Clover, "file") if !self.in_tests => {
                 let path = element.get("path").and_then(|path| self.places.find(path));
                 self.begin(path.or_else(|| self.places.find(element.get("name")?)));
             }
@@ -93,7 +100,15 @@ impl Walk<'_> {
 
     fn close(&mut self, name: &str) -> Result<(), ReadError> {
         match (self.format, name) {
-            (Format::Cobertura, "source") => self.in_source = false,
+            (Format::Cobertura, "source") => {
+                let source = self.source.take().filter(|source| !source.trim().is_empty());
+                self.sources.extend(source.map(|source| source.trim().to_owned()));
+                self.sources.truncate(SOURCES_MAX);
+            }
+            (Format::Jacoco, "group") => {
+                self.groups.pop();
+            }
+            (Format::Clover, "testproject") => self.in_tests = false,
             (Format::Cobertura, "class") | (Format::Jacoco, "sourcefile") | (Format::Clover, "file") => {
                 if let Some((Some(path), lines)) = self.file.take() {
                     self.coverage.add(&path, &lines).map_err(|error| full(self.format, error))?;
@@ -117,19 +132,26 @@ impl Walk<'_> {
         true
     }
 
-    /// A file name below the first source folder that lies in the tree, or as it is.
+    /// A text may come in pieces.
+    fn text(&mut self, text: &str) {
+        if let Some(source) = &mut self.source
+            && source.len() + text.len() <= SOURCE_BYTES_MAX
+        {
+            source.push_str(text);
+        }
+    }
+
+    /// A file name below the source folder that has the file, or as it is.
     fn in_sources(&self, name: Option<&str>) -> Option<TreePath> {
         let name = name?;
         if name.starts_with('/') {
             return self.places.find(name);
         }
-        let absolute = self.sources.iter().filter(|source| source.starts_with('/'));
-        let below = absolute.filter_map(|source| self.places.find(&format!("{source}/{name}"))).next();
-        let relative = || {
-            let source = self.sources.iter().find(|source| !source.is_empty() && !source.starts_with('/'))?;
-            self.places.find(&format!("{source}/{name}"))
-        };
-        below.or_else(relative).or_else(|| self.places.find(name))
+        let (absolute, relative): (Vec<&String>, Vec<&String>) =
+            self.sources.iter().partition(|source| source.starts_with('/'));
+        let below = absolute.into_iter().chain(relative);
+        let joined = below.map(|source| format!("{}/{name}", source.trim_end_matches('/')));
+        self.places.find_first(&joined.chain([name.to_owned()]).collect::<Vec<_>>())
     }
 }
 

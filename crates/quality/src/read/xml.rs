@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
@@ -11,9 +12,11 @@ use super::{Format, ReadError};
 /// Levels of nesting.
 const DEPTH_MAX: usize = 64;
 /// Attributes of one element.
-const ATTRIBUTES_MAX: usize = 64;
+const ATTRIBUTES_MAX: usize = 1_024;
 /// Capacity that the buffer keeps from token to token, in bytes.
 const BUFFER_KEPT_BYTES: usize = 256 << 10;
+
+const REPLACEMENT: &str = "\u{fffd}";
 
 /// What comes next.
 pub(super) enum Token {
@@ -132,20 +135,57 @@ fn local(name: &str) -> &str {
 
 fn element(start: &BytesStart<'_>) -> std::result::Result<Element, String> {
     let mut attributes = Vec::new();
-    for attribute in start.attributes() {
+    // A name that stands twice harms nothing; to look for it would take time that grows with the square.
+    for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| error.to_string())?;
         if attributes.len() == ATTRIBUTES_MAX {
             return Err(format!("an element with more than {ATTRIBUTES_MAX} attributes"));
         }
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| error.to_string())?;
-        attributes.push((local(attribute.key.as_ref()).to_owned(), value.into_owned()));
+        let name = local(attribute.key.as_ref()).to_owned();
+        attributes.push((name, value_of(attribute).map_err(|error| error.to_string())?));
     }
     Ok(Element { name: local(start.name().as_ref()).to_owned(), attributes })
 }
 
+/// A number that stands for no character is shown as one that could not be read: tests print such things.
+fn value_of(mut attribute: Attribute<'_>) -> quick_xml::Result<String> {
+    if let Ok(value) = attribute.normalized_value(XmlVersion::Implicit1_0) {
+        return Ok(value.into_owned());
+    }
+    let mut parts = attribute.value.split("&#");
+    let mut value = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let known = part.split_once(';').filter(|(number, _)| number_of(number).is_some());
+        match (known, part.split_once(';')) {
+            (None, Some((number, rest))) if is_number(number) => value.extend([REPLACEMENT, rest]),
+            _ => value.extend(["&#", part]),
+        }
+    }
+    attribute.value = value.into();
+    Ok(attribute.normalized_value(XmlVersion::Implicit1_0)?.into_owned())
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('x');
+    !text.is_empty()
+        && digits.map_or_else(
+            || text.bytes().all(|byte| byte.is_ascii_digit()),
+            |digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        )
+}
+
+/// The character of a number such as `27` or `x1b`.
+fn number_of(text: &str) -> Option<char> {
+    let number = match text.strip_prefix('x') {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    char::from_u32(number.ok()?).filter(|character| *character != '\0')
+}
+
 fn resolved(reference: &BytesRef<'_>) -> Option<char> {
-    if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return Some(character);
+    if let Some(number) = reference.strip_prefix('#') {
+        return is_number(number).then(|| number_of(number).unwrap_or(char::REPLACEMENT_CHARACTER));
     }
     Some(match &**reference {
         "lt" => '<',

@@ -2,8 +2,10 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "these tests start real tools")]
 #![allow(clippy::unwrap_used, reason = "a test ends there")]
 
+mod dialects;
 mod edits;
 mod formats;
 mod hostile;
+mod installed;
 mod large;
 mod tools;

@@ -1,67 +1,14 @@
 //! What real tools write here and now, on small projects with known faults.
-//!
-//! Tools that no system package brings are installed once into a cache folder outside the checkout, from the registries
-//! of their languages. Each install goes into a folder of its own and is moved into place whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use super::installed::{eslint, installed, must, python, run};
 use serin_quality::{
     ChangedLines, Content, Coverage, Finding, Format, Outcome, Places, Ratio, TestCase, TreePath, read,
 };
 use tempfile::TempDir;
-
-fn cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
-    base.join("serin").join("test-tools")
-}
-
-fn run(command: &mut Command) -> Output {
-    command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}; `cargo xtask setup` installs what is missing"))
-}
-
-fn must(command: &mut Command) -> Output {
-    let output = run(command);
-    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// A folder of the cache, filled by `install` where it is not there; several tests may want it at once.
-fn installed(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
-    let place = cache().join(name);
-    if !place.is_dir() {
-        fs::create_dir_all(cache()).unwrap();
-        let staged = TempDir::new_in(cache()).unwrap();
-        install(staged.path());
-        // Another test may have been faster: its folder is as good.
-        if fs::rename(staged.path(), &place).is_ok() {
-            let _ = staged.keep();
-        }
-    }
-    assert!(place.is_dir(), "{}", place.display());
-    place
-}
-
-fn python() -> PathBuf {
-    installed("python-ruff-pytest-coverage-1", |folder| {
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
-        let packages = ["ruff==0.14.*", "pytest==9.*", "pytest-cov==7.*"];
-        must(Command::new("python3").args(install).arg(folder).args(packages));
-    })
-}
-
-fn eslint() -> PathBuf {
-    installed("eslint-9-sarif-3", |folder| {
-        fs::write(folder.join("package.json"), "{\"private\":true}\n").unwrap();
-        let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
-        let packages = ["eslint@9", "@microsoft/eslint-formatter-sarif@3"];
-        must(Command::new("npm").args(install).args(packages).current_dir(folder));
-    })
-}
 
 fn project(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -319,7 +266,7 @@ fn eslint_as_sarif() {
     assert_eq!(found, ["ESLint eqeqeq src/a.js:3", "ESLint no-unused-vars src/a.js:1", "ESLint no-var src/a.js:1"]);
 }
 
-/// Node's own runner measures JavaScript by V8 and writes LCOV: the third language whose changed lines are counted.
+/// Node's own runner measures JavaScript by V8 and writes LCOV.
 #[test]
 fn node_coverage_as_lcov() {
     let folder = project(&[
@@ -339,6 +286,59 @@ fn node_coverage_as_lcov() {
     assert_eq!(found.of(&path).unwrap().line(3), Some(false));
     assert_eq!(found.of(&path).unwrap().line(5), Some(true));
     assert_eq!(found.changed(&ChangedLines::from([(path, vec![3..=3, 5..=5])])), Ratio { covered: 1, total: 2 });
+}
+
+/// A folder with gcovr, for `PYTHONPATH`.
+fn gcovr() -> PathBuf {
+    installed("gcovr-8", |folder| {
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"];
+        must(Command::new("python3").args(install).arg(folder).arg("gcovr==8.*"));
+    })
+}
+
+const C: &str = "\
+int pay(int cents) {
+    if (cents < 0) {
+        return -1;
+    }
+    int paid = 0;
+    for (int n = 0; n < cents; n++) {
+        paid += 2;
+    }
+    return paid;
+}
+
+int unused(int x) {
+    return x + 1;
+}
+";
+
+/// C, measured by the compiler and told by gcovr in three formats.
+#[test]
+fn gcovr_in_three_formats() {
+    let tools = gcovr();
+    let main = "int pay(int cents);\n\nint main(void) {\n    return pay(2) == 4 ? 0 : 1;\n}\n";
+    let folder = project(&[("src/pay.c", C), ("src/main.c", main)]);
+    let here = |program: &Path| {
+        let mut command = Command::new(program);
+        command.current_dir(folder.path());
+        command
+    };
+    must(here(Path::new("cc")).args(["--coverage", "-O0", "-o", "main", "src/pay.c", "src/main.c"]));
+    must(&mut here(&folder.path().join("main")));
+    // By hand: lines 1 to 3, 5 to 7, 9, 12 and 13 could run; 3, 12 and 13 did not.
+    let by_hand = [1, 2, 3, 5, 6, 7, 9, 12, 13].map(|line| (line, ![3, 12, 13].contains(&line)));
+    let path = TreePath::parse("src/pay.c").unwrap();
+    let changed = ChangedLines::from([(path.clone(), vec![3..=6, 12..=12])]);
+    for (flag, format) in [("--cobertura", Format::Cobertura), ("--lcov", Format::Lcov), ("--clover", Format::Clover)] {
+        let arguments = ["-m", "gcovr", "--root", ".", flag, "-"];
+        let output = must(here(Path::new("python3")).args(arguments).env("PYTHONPATH", &tools));
+        assert_eq!(Format::detect(&output.stdout), Some(format));
+        let found = coverage(&output.stdout, folder.path());
+        assert_eq!(found.of(&path).unwrap().lines().collect::<Vec<_>>(), by_hand, "{flag}");
+        assert_eq!(found.changed(&changed), Ratio { covered: 2, total: 4 }, "{flag}");
+        assert_eq!(found.ratio(), Ratio { covered: 8, total: 11 }, "{flag}");
+    }
 }
 
 #[test]
