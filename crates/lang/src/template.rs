@@ -4,7 +4,7 @@ mod checks;
 
 use std::fmt::Write;
 
-use serin_model::service::{Branches, Config};
+use serin_model::service::{Branches, Config, Service};
 
 use crate::SourceFile;
 
@@ -37,12 +37,12 @@ pub fn devops(config: &Config) -> SourceFile {
     if has("test") {
         job(&mut out, "deploy", "deploy", &[&when.ci]);
         out.push_str("  serin: { action: deploy, environment: test }\n");
-        integration(&mut out, "test", &when.ci, &service.integration);
+        integration(&mut out, "test", &when.ci, service);
     }
     if has("production") {
         job(&mut out, "take-two", "deploy", &[&when.cd]);
         let _ = writeln!(out, "  serin: {{ action: detach, environment: production, nodes: {} }}", config.canary.nodes);
-        integration(&mut out, "integration", &when.cd, &service.integration);
+        integration(&mut out, "integration", &when.cd, service);
         job(&mut out, "canary", "canary", &[&when.cd]);
         out.push_str("  serin: { action: canary, environment: production }\n");
     }
@@ -122,12 +122,13 @@ fn list<'t>(out: &mut String, head: &str, indent: &str, texts: impl Iterator<Ite
 }
 
 /// Tests against the fresh nodes; `SERIN_TARGET_URLS` holds their addresses.
-fn integration(out: &mut String, name: &str, rule: &String, commands: &[String]) {
-    if commands.is_empty() {
+fn integration(out: &mut String, name: &str, rule: &String, service: &Service) {
+    if service.integration.is_empty() {
         return;
     }
     job(out, name, "test", &[rule]);
-    list(out, "  script:", "    ", commands.iter());
+    list(out, "  script:", "    ", service.integration.iter());
+    checks::reports(out, service.integration_reports.iter().map(|(kind, files)| (kind.as_str(), files.as_slice())));
 }
 
 #[cfg(test)]
@@ -211,6 +212,19 @@ environments: {test: {nodes: 1}, production: {pools: {a: {nodes: 3}, b: {nodes: 
         assert_eq!(jobs[0].name, "build");
         assert_eq!(reports(&jobs[0]).len(), 1);
         assert!(jobs.iter().all(|job| !job.name.starts_with("check")));
+    }
+
+    #[test]
+    fn integration_tests_leave_their_reports_whether_they_pass_or_not() {
+        let service = "service: {name: shop, integration: [./it.sh], integration_reports: {junit: it.xml}}\n\
+                       environments: {test: {nodes: 1}, production: {nodes: 4}}";
+        for (source, name) in [(PipelineSource::MergeRequestEvent, "test"), (PipelineSource::Push, "integration")] {
+            let jobs = plan(service, (source, "develop"), &["serin.yml"]);
+            let job = jobs.iter().find(|job| job.name == name).unwrap();
+            assert_eq!(reports(job), [("junit".to_owned(), vec!["it.xml".to_owned()])]);
+            let Work::Script(script) = &job.work else { panic!("{job:?}") };
+            assert_eq!(script.artifacts.as_ref().unwrap().when, serin_model::plan::ArtifactsWhen::Always);
+        }
     }
 
     #[test]

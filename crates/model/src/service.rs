@@ -37,6 +37,9 @@ pub struct Service {
     pub reports: Vec<(String, Vec<String>)>,
     /// Commands of the integration tests; `SERIN_TARGET_URLS` holds the nodes' addresses, separated by blanks.
     pub integration: Vec<String>,
+    /// Reports that these commands write, by kind as in `artifacts:reports`, each with its files.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub integration_reports: Vec<(String, Vec<String>)>,
     /// Globs of what the build leaves for packaging (artifacts of the template's build job).
     pub outputs: Vec<String>,
     /// Dockerfile, for platforms that run images.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 /// One run of a test, as history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The commit's tree that was tested.
-    pub tree: String,
+    /// What was tested and how: the commit's tree, the job, the report. A test that fails in one of two jobs alone, such as
+    /// those of two systems, is not flaky for that.
+    pub subject: String,
     /// Whether it failed at last.
     pub failed: bool,
     /// Whether it passed after attempts that failed.
@@ -36,17 +37,19 @@ impl Flakiness {
 /// Judges one test by its runs, in any order.
 #[must_use]
 pub fn flakiness(runs: &[Run]) -> Flakiness {
-    let mut by_tree: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
+    let mut by_subject: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
     for run in runs {
-        let (passed, failed, mended) = by_tree.entry(&run.tree).or_default();
+        let (passed, failed, mended) = by_subject.entry(&run.subject).or_default();
         match (run.failed, run.flaky) {
             (true, _) => *failed += 1,
             (false, true) => *mended += 1,
             (false, false) => *passed += 1,
         }
     }
-    let flakes =
-        by_tree.values().map(|(passed, failed, mended)| mended + if *passed + *mended > 0 { *failed } else { 0 }).sum();
+    let flakes = by_subject
+        .values()
+        .map(|(passed, failed, mended)| mended + if *passed + *mended > 0 { *failed } else { 0 })
+        .sum();
     Flakiness { runs: u32::try_from(runs.len()).unwrap_or(u32::MAX), flakes }
 }
 
@@ -55,7 +58,7 @@ mod tests {
     use super::*;
 
     fn run(tree: usize, failed: bool, flaky: bool) -> Run {
-        Run { tree: tree.to_string(), failed, flaky }
+        Run { subject: tree.to_string(), failed, flaky }
     }
 
     /// A small generator (xorshift), so that the simulation is the same every time.

@@ -7,7 +7,7 @@ use serin_model::quality::{Gate, Quarantine, Severity};
 use crate::coverage::Ratio;
 use crate::quarantine;
 
-pub use sentence::{Language, sentence};
+pub use sentence::{Language, percent, sentence};
 
 /// What is known of a change; what no report tells is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod fingerprint;
 pub mod flaky;
 pub mod gate;
+pub mod named;
 pub mod place;
 pub mod quarantine;
 pub mod read;

@@ -43,6 +43,8 @@ pub struct App {
     pub holders: Holders,
     /// The worker of tasks.
     pub outbox: Outbox,
+    /// Wakes who asks SonarQube how analyses ended.
+    pub analyses: tokio::sync::Notify,
     /// Containers of jobs.
     pub containers: Containers,
     /// Environments, nodes, gateway, rollouts.
@@ -93,6 +95,7 @@ impl App {
             resources: Resources::default(),
             holders: Holders::default(),
             outbox: Outbox::default(),
+            analyses: tokio::sync::Notify::new(),
             containers,
             delivery,
             url: OnceLock::new(),
@@ -117,6 +120,7 @@ impl App {
         self.in_background(async move { containers.sweep().await });
         self.in_background(outbox::work(Arc::clone(self)));
         self.in_background(pipeline::watch_clock(Arc::clone(self)));
+        self.in_background(crate::quality::sonarqube::analysis::work(Arc::clone(self)));
         self.in_background(runner::work(Arc::clone(self)));
         crate::delivery::start(self).await
     }

@@ -126,11 +126,12 @@ pub async fn pipeline_finished(app: &Arc<App>, pipeline_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// `SERIN_TARGET_URLS` and `SERIN_ENVIRONMENT` of a pipeline's jobs: the nodes that this pipeline deployed to last.
+/// `SERIN_TARGET_URLS` and `SERIN_ENVIRONMENT` of a job: the nodes that its pipeline deployed to last. That the job runs
+/// against them is noted, so that its tests stand beside the rollout.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn target_variables(app: &App, pipeline: &Pipeline) -> Result<Vec<serin_model::plan::Variable>> {
+pub async fn target_variables(app: &App, pipeline: &Pipeline, job_id: i64) -> Result<Vec<serin_model::plan::Variable>> {
     let rollouts = rows::rollout_of_pipeline(&mut *app.store.read().await?, pipeline.id).await?;
     let Some(row) = rollouts.last() else { return Ok(Vec::new()) };
     let rollout = state::decode(row)?;
@@ -148,6 +149,11 @@ pub async fn target_variables(app: &App, pipeline: &Pipeline) -> Result<Vec<seri
         .filter(|seen| nodes.contains(&seen.key.node))
         .filter_map(|seen| Some(format!("http://{}", seen.address?)))
         .collect();
+    if !urls.is_empty() {
+        let mut tx = app.store.begin().await?;
+        rows::rollout_test_add(&mut tx, row.id, job_id).await?;
+        tx.commit().await?;
+    }
     Ok(vec![
         serin_model::plan::Variable::plain("SERIN_TARGET_URLS", urls.join(" ")),
         serin_model::plan::Variable::plain("SERIN_ENVIRONMENT", environment.name),

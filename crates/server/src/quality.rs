@@ -6,6 +6,7 @@
 mod collect;
 mod details;
 mod facts;
+pub mod nodes;
 mod record;
 pub mod sonarqube;
 mod trend;
@@ -80,10 +81,15 @@ pub async fn of_pipeline(app: &App, pipeline: &Pipeline) -> Result<Option<wire::
 }
 
 async fn judge_and_keep(app: &App, (pipeline, at): (&Pipeline, i64)) -> Result<(wire::Judgement, Details)> {
+    let commits = (pipeline.commit_id.as_str(), pipeline.head_commit.as_deref().unwrap_or(&pipeline.commit_id));
+    let heard = rows::quality_sonarqube_list(&mut *app.store.read().await?, pipeline.project_id, commits).await?;
     let (judgement, details) = judge(app, pipeline).await?;
-    let mut tx = app.store.begin().await?;
     let texts = (encode(&judgement)?, encode(&details)?);
-    rows::quality_gate_set(&mut tx, (pipeline.id, at), (&texts.0, &texts.1)).await?;
+    let mut tx = app.store.begin().await?;
+    // What SonarQube said while this was judged would never be heard if it were kept.
+    if rows::quality_sonarqube_list(&mut tx, pipeline.project_id, commits).await? == heard {
+        rows::quality_gate_set(&mut tx, (pipeline.id, at), (&texts.0, &texts.1)).await?;
+    }
     tx.commit().await?;
     Ok((judgement, details))
 }

@@ -218,7 +218,7 @@ async fn variables(
 ) -> Result<Vec<Variable>> {
     let context = create::context_of(app, project, pipeline).await?;
     let mut late = predefined::job_variables(app, project, pipeline, row);
-    late.extend(crate::delivery::target_variables(app, pipeline).await?);
+    late.extend(crate::delivery::target_variables(app, pipeline, row.id).await?);
     let mut dotenv = Vec::new();
     for job in sources {
         let handed_on: Vec<(String, String)> = serde_json::from_str(&job.dotenv)?;

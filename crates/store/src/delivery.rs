@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use crate::pipeline::Job;
 use crate::{Connection, Result};
 
 /// An environment of a project.
@@ -193,6 +194,27 @@ pub async fn rollout_list(db: &mut Connection, environment_id: i64, most: i64) -
         .bind(most)
         .fetch_all(db)
         .await
+}
+
+/// Notes that a job runs against the nodes of a rollout; again changes nothing.
+pub async fn rollout_test_add(db: &mut Connection, rollout_id: i64, job_id: i64) -> Result<()> {
+    sqlx::query("insert into rollout_test (rollout_id, job_id) values ($1, $2) on conflict do nothing")
+        .bind(rollout_id)
+        .bind(job_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The jobs that ran against the nodes of a rollout, in the pipeline's order.
+pub async fn rollout_test_list(db: &mut Connection, rollout_id: i64) -> Result<Vec<Job>> {
+    sqlx::query_as(
+        "select job.* from job join rollout_test on rollout_test.job_id = job.id
+         where rollout_test.rollout_id = $1 order by job.position, job.id",
+    )
+    .bind(rollout_id)
+    .fetch_all(db)
+    .await
 }
 
 /// Writes a tick of the judge; the same tick again changes nothing.

@@ -309,6 +309,18 @@ pub async fn job_get(db: &mut Connection, id: i64) -> Result<Option<Job>> {
     sqlx::query_as("select * from job where id = $1").bind(id).fetch_optional(db).await
 }
 
+/// The heads of source branches whose merged results are a commit.
+pub async fn pipeline_head_list(db: &mut Connection, project_id: i64, commit: &str) -> Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select distinct head_commit from pipeline
+         where project_id = $1 and commit_id = $2 and head_commit is not null",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .fetch_all(db)
+    .await
+}
+
 /// A pipeline's jobs, in order.
 pub async fn job_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Job>> {
     sqlx::query_as("select * from job where pipeline_id = $1 order by position").bind(pipeline_id).fetch_all(db).await

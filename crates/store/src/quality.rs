@@ -114,7 +114,8 @@ pub async fn quality_report_pipeline(
 ) -> Result<Option<i64>> {
     sqlx::query_scalar(
         "select max(pipeline_id) from quality_report
-         where project_id = $1 and pipeline_id <> $2 and (commit_id = $3 or tree_id = $4) and problem is null",
+         where project_id = $1 and pipeline_id <> $2 and (commit_id = $3 or tree_id = $4) and problem is null
+            and kind <> 'sonarqube'",
     )
     .bind(project_id)
     .bind(besides)
@@ -135,6 +136,34 @@ pub async fn quality_report_history(db: &mut Connection, project_id: i64, pipeli
     )
     .bind(project_id)
     .bind(pipelines)
+    .fetch_all(db)
+    .await
+}
+
+/// A report of a job's newest attempt, without what it holds.
+#[derive(Clone, Debug, FromRow)]
+pub struct Outline {
+    /// Its number.
+    pub id: i64,
+    /// The file's path in the project.
+    pub path: String,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+    /// What it holds in figures, JSON; empty where it cannot be read.
+    pub summary: String,
+    /// Bytes that it holds.
+    pub bytes: i64,
+}
+
+/// The reports of one kind of a job's newest attempt, without what they hold.
+pub async fn quality_outline_list(db: &mut Connection, job_id: i64, kind: &str) -> Result<Vec<Outline>> {
+    sqlx::query_as(
+        "select quality_report.id, path, problem, summary, length(body) as bytes
+         from quality_report join job on job.id = quality_report.job_id and job.attempt = quality_report.attempt
+         where job_id = $1 and kind = $2 order by quality_report.id",
+    )
+    .bind(job_id)
+    .bind(kind)
     .fetch_all(db)
     .await
 }
@@ -168,6 +197,48 @@ pub async fn quality_figures_list(
          join quality_report on quality_report.pipeline_id = newest.id
          join job on job.id = quality_report.job_id and job.attempt = quality_report.attempt
          where quality_report.summary <> '' order by newest.id desc, quality_report.id",
+    )
+    .bind(project_id)
+    .bind(ref_name)
+    .bind(pipelines)
+    .fetch_all(db)
+    .await
+}
+
+/// What `coverage:` found in the jobs of the newest pipeline besides another that built a commit, or one of the same tree.
+pub async fn quality_job_coverage_list(
+    db: &mut Connection,
+    (project_id, besides): (i64, i64),
+    (commit, tree): (&str, &str),
+) -> Result<Vec<(String, f64)>> {
+    sqlx::query_as(
+        "select name, coverage from job where coverage is not null and pipeline_id =
+            (select max(pipeline.id) from pipeline join job on job.pipeline_id = pipeline.id
+             where pipeline.project_id = $1 and pipeline.id <> $2 and (commit_id = $3 or tree_id = $4)
+             and job.coverage is not null)
+         order by position",
+    )
+    .bind(project_id)
+    .bind(besides)
+    .bind(commit)
+    .bind(tree)
+    .fetch_all(db)
+    .await
+}
+
+/// What `coverage:` found on average in the newest finished pipelines of a branch, the newest first: the pipeline, when
+/// it was made, percent.
+pub async fn quality_job_coverage_trend(
+    db: &mut Connection,
+    (project_id, ref_name): (i64, &str),
+    pipelines: i64,
+) -> Result<Vec<(i64, i64, f64)>> {
+    sqlx::query_as(
+        "select newest.id, newest.created_at, avg(coverage)
+         from (select id, created_at from pipeline
+               where project_id = $1 and ref_name = $2 and finished_at is not null order by id desc limit $3) as newest
+         join job on job.pipeline_id = newest.id
+         where coverage is not null group by newest.id, newest.created_at order by newest.id desc",
     )
     .bind(project_id)
     .bind(ref_name)
@@ -251,7 +322,7 @@ pub async fn quality_override_get(
 }
 
 /// What SonarQube says of a commit.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Sonarqube {
     /// SonarQube's own project.
     pub name: String,
@@ -290,6 +361,75 @@ pub async fn quality_sonarqube_set(
     .bind(commit)
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// An analysis at SonarQube whose end is asked for.
+#[derive(Clone, Debug, FromRow)]
+pub struct SonarqubeTask {
+    /// The project.
+    pub project_id: i64,
+    /// SonarQube's name of the analysis.
+    pub task: String,
+    /// The commit that is analysed.
+    pub commit_id: String,
+    /// SonarQube's own project.
+    pub name: String,
+    /// How often it was asked for.
+    pub attempts: i64,
+    /// When it is asked for next, in milliseconds since 1970.
+    pub next_at: i64,
+    /// When it was told of, in milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// Notes an analysis; one that is known already stays as it is.
+pub async fn quality_sonarqube_task_add(db: &mut Connection, task: &SonarqubeTask) -> Result<()> {
+    sqlx::query(
+        "insert into quality_sonarqube_task (project_id, task, commit_id, name, attempts, next_at, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    )
+    .bind(task.project_id)
+    .bind(&task.task)
+    .bind(&task.commit_id)
+    .bind(&task.name)
+    .bind(task.attempts)
+    .bind(task.next_at)
+    .bind(task.created_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The analyses that wait longest, in the order in which they are asked for.
+pub async fn quality_sonarqube_task_list(db: &mut Connection, most: i64) -> Result<Vec<SonarqubeTask>> {
+    sqlx::query_as("select * from quality_sonarqube_task order by next_at limit $1").bind(most).fetch_all(db).await
+}
+
+/// Asks for an analysis again later.
+pub async fn quality_sonarqube_task_postpone(
+    db: &mut Connection,
+    (project_id, task): (i64, &str),
+    next_at: i64,
+) -> Result<()> {
+    sqlx::query(
+        "update quality_sonarqube_task set attempts = attempts + 1, next_at = $3 where project_id = $1 and task = $2",
+    )
+    .bind(project_id)
+    .bind(task)
+    .bind(next_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets an analysis.
+pub async fn quality_sonarqube_task_remove(db: &mut Connection, project_id: i64, task: &str) -> Result<()> {
+    sqlx::query("delete from quality_sonarqube_task where project_id = $1 and task = $2")
+        .bind(project_id)
+        .bind(task)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -283,6 +283,10 @@ texts! {
     quality_remaining: "remaining", "遗留";
     quality_runs: "runs", "次运行";
     quality_still_failing: "still failing", "仍然失败";
+    integration_tests: "Integration tests", "集成测试";
+    tests_no_report: "left no report of tests", "没有测试报告";
+    quality_removed: "removed", "已移除";
+    quality_slower: "much slower", "明显变慢";
     quality_tests: "Tests", "测试";
     quality_tests_failed: "failed", "失败";
     quality_tests_passed: "passed", "通过";

@@ -19,8 +19,22 @@ pub struct Judgement {
     pub tests: Option<Tests>,
     /// Which lines ran; `None`: no report of it.
     pub coverage: Option<Coverage>,
+    /// What `coverage:` of jobs found in their output, percent.
+    #[serde(default)]
+    pub job_coverage: Vec<JobCoverage>,
     /// What people should know of the reports.
     pub notes: Vec<String>,
+}
+
+/// What `coverage:` of a job found in its output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobCoverage {
+    /// The job.
+    pub job: String,
+    /// Percent.
+    pub percent: f64,
+    /// The same at the merge base.
+    pub before: Option<f64>,
 }
 
 /// One condition and how it stands.

@@ -262,12 +262,54 @@ pub struct Rollout {
     pub verdict_text: Option<String>,
     /// The verdict in words, Chinese.
     pub verdict_text_zh: Option<String>,
+    /// The jobs that ran against its nodes, with what their reports of tests say.
+    #[serde(default)]
+    pub tests: Vec<RolloutTest>,
     /// What happened so far.
     pub timeline: Vec<TimelineEntry>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
     pub finished_at: Option<String>,
+}
+
+/// A job that ran against the nodes of a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutTest {
+    /// The job.
+    pub job_id: i64,
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: String,
+    /// What its reports say; `None`: there is none yet, or none that can be read.
+    pub counts: Option<TestCounts>,
+    /// The first tests that fail.
+    pub failing: Vec<FailingTest>,
+    /// Why a report cannot be read.
+    pub problem: Option<String>,
+}
+
+/// Tests by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCounts {
+    /// How many passed.
+    pub passed: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were left out.
+    pub skipped: u64,
+    /// Milliseconds of all.
+    pub duration_ms: u64,
+}
+
+/// A test that fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingTest {
+    /// Its class and name.
+    pub name: String,
+    /// What it said.
+    pub message: String,
 }
 
 /// A step of a rollout.

@@ -70,6 +70,7 @@ fn service(node: Option<&Node>) -> Service {
         check: node.and_then(|node| node.get("check")).map(Node::flat_texts),
         reports: reports(node.and_then(|node| node.get("reports"))),
         integration: texts(node, "integration"),
+        integration_reports: reports(node.and_then(|node| node.get("integration_reports"))),
         outputs: texts(node, "outputs"),
         dockerfile: text(node.and_then(|node| node.get("image")), "dockerfile"),
         command: command(node),

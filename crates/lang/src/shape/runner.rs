@@ -101,8 +101,10 @@ const FILES: Shape = Shape {
     ..FILLED
 };
 const ONE_FILE: Shape = Shape { check: Some(checks::one_file), ..FILES };
+/// GitLab takes the first two; the content tells the format in any case.
+const COVERAGE_FORMATS: &[&str] = &["cobertura", "jacoco", "lcov", "clover"];
 const COVERAGE_REPORT: Shape = object(
-    &[("coverage_format", &choice("a coverage format", &["cobertura", "jacoco"])), ("path", &FILLED)],
+    &[("coverage_format", &choice("a coverage format", COVERAGE_FORMATS)), ("path", &FILLED)],
     &["coverage_format", "path"],
 );
 /// `artifacts:reports`.
@@ -133,6 +135,7 @@ pub(crate) const REPORTS: Shape = object(
         ("terraform", &FILES),
         ("cyclonedx", &FILES),
         ("sarif", &FILES),
+        ("sonarqube", &FILES),
         ("repository_xray", &FILES),
     ],
     &[],

@@ -81,7 +81,8 @@ const TESTS: &[Tool] = &[
         job: "test-rust",
         files: &[".config/nextest.toml"],
         script: &[
-            "printf '[profile.default.junit]\\npath = \"junit.xml\"\\n' > nextest-junit.toml",
+            // What fails is tried once more, so that a flaky test shows itself at once; the report says so.
+            "printf '[profile.default]\\nretries = 1\\n[profile.default.junit]\\npath = \"junit.xml\"\\n' > nextest-junit.toml",
             concat!(
                 "if cargo nextest --version > /dev/null 2>&1; then \
                  cargo nextest run --workspace --no-fail-fast --tool-config-file \"serin:$PWD/nextest-junit.toml\"; else ",
@@ -114,7 +115,10 @@ const TESTS: &[Tool] = &[
     Tool {
         job: "test-java",
         files: &["pom.xml"],
-        script: &["if [ -x ./mvnw ]; then ./mvnw --batch-mode test; else mvn --batch-mode test; fi"],
+        script: &[
+            "if [ -x ./mvnw ]; then maven=./mvnw; else maven=mvn; fi",
+            "$maven --batch-mode -Dsurefire.rerunFailingTestsCount=1 test",
+        ],
         reports: &[
             ("junit", "**/target/surefire-reports/TEST-*.xml"),
             ("coverage_report", "**/target/site/jacoco/jacoco.xml"),
@@ -188,7 +192,7 @@ fn tool_job(out: &mut String, tool: &Tool, (when, failure): (&[&String], Failure
     reports(out, files.iter().map(|(kind, files)| (*kind, files.as_slice())));
 }
 
-fn reports<'t>(out: &mut String, reports: impl Iterator<Item = (&'t str, &'t [String])>) {
+pub(super) fn reports<'t>(out: &mut String, reports: impl Iterator<Item = (&'t str, &'t [String])>) {
     let mut reports = reports.peekable();
     if reports.peek().is_some() {
         out.push_str("  artifacts:\n    when: always\n");

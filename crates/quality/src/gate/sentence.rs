@@ -192,8 +192,8 @@ impl Told<'_> {
                 format!("{name} 的质量门禁未通过：请修复其指出的问题{names}"),
             ),
             Verdict::Missing => self.pick(
-                format!("the quality gate of {name} says nothing: analyse this commit again"),
-                format!("{name} 的质量门禁没有结果：请重新分析此提交"),
+                format!("the quality gate of {name} says nothing: analyse this commit again{names}"),
+                format!("{name} 的质量门禁没有结果：请重新分析此提交{names}"),
             ),
         }
     }
@@ -224,8 +224,9 @@ fn plural(count: u64) -> (&'static str, &'static str) {
     if count == 1 { ("", "s") } else { ("s", "") }
 }
 
-/// Rounded down, so that a share just below its limit does not read as if it reached it.
-fn percent(share: f64) -> String {
+/// A share in percent, rounded down, so that one just below its limit does not read as if it reached it.
+#[must_use]
+pub fn percent(share: f64) -> String {
     let tenths = (share * 1000.0 + 1e-6).floor() / 10.0;
     if tenths.fract() == 0.0 { format!("{tenths:.0} %") } else { format!("{tenths:.1} %") }
 }

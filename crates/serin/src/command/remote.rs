@@ -251,12 +251,24 @@ pub fn environment_lines(environment: &rest::Environment) -> Vec<String> {
         let message = rollout.message.as_deref().unwrap_or_default();
         lines.push(format!("{} of {}: {message}", rollout.kind, short(&rollout.digest)));
         lines.extend(rollout.verdict_text.iter().map(|text| format!("  judge: {text}")));
+        lines.extend(rollout.tests.iter().flat_map(tests_lines));
         let may: Vec<String> = rollout.actions.iter().map(action_text).collect();
         if !may.is_empty() {
             lines.push(styled(DIM, &format!("  you may: {}", may.join(", "))));
         }
     }
     lines
+}
+
+/// A job that ran against the nodes, and its failing tests.
+fn tests_lines(test: &rest::RolloutTest) -> Vec<String> {
+    let counts = test
+        .counts
+        .map(|counts| format!(": {} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped));
+    let first = format!("  {} {}{}", test.name, test.status, counts.unwrap_or_default());
+    let problem = test.problem.iter().map(|problem| format!("    {problem}"));
+    let failing = test.failing.iter().map(|one| format!("    {} {}: {}", styled(RED, "fails"), one.name, one.message));
+    [first].into_iter().chain(problem).chain(failing).collect()
 }
 
 fn action_text(action: &rest::RolloutAction) -> String {

@@ -113,6 +113,7 @@ impl<'a> Story<'a> {
         self.report.push_to_verdict_ms = now_ms() - pushed_at;
         self.report.good_verdict = canary.verdict_text.clone().unwrap_or_default();
         self.report.check("the good change passes its canary", canary.phase == "held");
+        self.integration_tests(&canary);
         self.wait_for_pipeline(&pipeline).await?;
         self.merge_release().await?;
         self.release("master").await?;
@@ -127,6 +128,15 @@ impl<'a> Story<'a> {
         let mark = self.mark(&canary.sha).await?;
         self.report.check("the good commit is marked verified", mark.as_deref() == Some("verified"));
         Ok(good)
+    }
+
+    /// What the tests of the two nodes report stands beside the verdict.
+    fn integration_tests(&mut self, canary: &rest::Rollout) {
+        let counts: Vec<rest::TestCounts> = canary.tests.iter().filter_map(|test| test.counts).collect();
+        let (passed, failed) = counts.iter().fold((0, 0), |sum, one| (sum.0 + one.passed, sum.1 + one.failed));
+        self.say(&format!("  integration tests of {}: {passed} passed, {failed} failed", canary.canary.join(" and ")));
+        let held = passed > 0 && failed == 0;
+        self.report.check("the integration tests of the two nodes stand beside the verdict", held);
     }
 
     async fn bad_change(&mut self, good: &str) -> Result<()> {

@@ -149,6 +149,7 @@ pub async fn rollout(app: &App, row: &rows::Rollout, machine: &Rollout) -> Resul
         verdict: answer.as_ref().map(|answer| answer.verdict.clone()),
         verdict_text: answer.as_ref().map(|answer| answer.sentence.clone()),
         verdict_text_zh: answer.map(|answer| answer.sentence_zh),
+        tests: crate::quality::nodes::of_rollout(app, row.id).await?,
         timeline: timeline(machine),
         created_at: time(row.created_at),
         finished_at: row.finished_at.map(time),

@@ -277,9 +277,9 @@ async fn context(app: &App, new: &NewPipeline, predefined: Vec<Variable>) -> Res
     })
 }
 
-/// Whether jobs may see a setting: who can sign in SonarQube's name can open the gate.
+/// Whether jobs may see a setting.
 fn is_for_jobs(setting: &projects::ProjectVariable) -> bool {
-    setting.key != crate::quality::sonarqube::SECRET
+    !crate::quality::sonarqube::HIDDEN.contains(&setting.key.as_str())
 }
 
 fn setting(row: projects::ProjectVariable) -> SettingVariable {

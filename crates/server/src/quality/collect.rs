@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use serin_model::CommitId;
 use serin_objects::archive::{self, EntryKind, Limits};
 use serin_objects::{ArtifactName, Error as ObjectsError};
+use serin_quality::named::{KINDS, SONARQUBE};
 use serin_quality::test_case::Counts;
 use serin_quality::{Content, Finding, Format, Places, Reading, TreePath, fingerprint, read};
 use serin_store::pipeline::{self as pipelines, Job, Pipeline};
 use serin_store::quality as rows;
 
 use super::record::{Body, LinesRecord};
+use super::sonarqube::analysis;
 use super::trend::Summary;
 use crate::App;
 use crate::clock::now;
@@ -20,17 +22,6 @@ use crate::error::{Error, Result};
 use crate::pipeline::record::encode;
 use crate::runner::{attempt_key, trace_line};
 
-/// Kinds of `artifacts:reports` that are read; the others are kept for whoever downloads them.
-pub(super) const KINDS: [&str; 8] = [
-    "codequality",
-    "container_scanning",
-    "coverage_report",
-    "dependency_scanning",
-    "junit",
-    "sarif",
-    "sast",
-    "secret_detection",
-];
 /// Files of one kind of report.
 const FILES_MAX: usize = 1_000;
 /// Bytes by which a format is told.
@@ -69,16 +60,46 @@ pub async fn keep(app: &App, job: &Job, builds_dir: &Path, reports: &[serin_runn
     for report in reports {
         let name = ArtifactName::Report(report.kind.clone());
         app.objects.artifacts.store(attempt_key(job), name.clone(), report.archive.clone()).await?;
-        if !KINDS.contains(&report.kind.as_str()) {
+        let is_analysis = report.kind == SONARQUBE;
+        if !is_analysis && !KINDS.contains(&report.kind.as_str()) {
             continue;
         }
         let Some(archive) = app.objects.artifacts.find(attempt_key(job), &name)? else { continue };
+        if is_analysis {
+            keep_analyses(app, (job, &pipeline), archive).await?;
+            continue;
+        }
         let places = places.clone();
         let files = tokio::task::spawn_blocking(move || read_archive(archive, &places)).await;
         let files = files.map_err(|error| Error::internal("report", &error))??;
         for file in files {
             keep_file(app, (job, &pipeline), &report.kind, file).await?;
         }
+    }
+    Ok(())
+}
+
+/// Notes the analyses that SonarQube's scanner began, by the files that it left.
+async fn keep_analyses(app: &App, (job, pipeline): (&Job, &Pipeline), archive: PathBuf) -> Result<()> {
+    let files = tokio::task::spawn_blocking(move || {
+        let entries = archive::list(&archive, Limits::default())?;
+        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File).take(FILES_MAX);
+        let read = |path: String| {
+            let bytes = archive::read_file(&archive, &path, analysis::FILE_BYTES_MAX);
+            let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            (path, text.map_err(|error| error.to_string()))
+        };
+        Ok::<_, ObjectsError>(files.map(|entry| read(entry.path)).collect::<Vec<_>>())
+    });
+    for (path, text) in files.await.map_err(|error| Error::internal("report", &error))?? {
+        let begun = match text.and_then(|text| analysis::named(&text)) {
+            Ok(named) => {
+                let told = format!("analysis {} of {} at SonarQube", named.task, named.project);
+                analysis::begin(app, pipeline, named).await?.map(|()| told)
+            }
+            Err(problem) => Err(problem),
+        };
+        keep_row(app, (job, pipeline), SONARQUBE, Kept::bare(path, "SonarQube", begun)).await?;
     }
     Ok(())
 }
@@ -126,19 +147,46 @@ fn bounded(reading: Reading) -> std::result::Result<Reading, String> {
 
 async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, file: File) -> Result<()> {
     let File { path, format, result } = file;
-    let shown = serin_quality::text::line(&path, serin_quality::place::PATH_BYTES_MAX);
-    let (body, summary, notes, problem) = match result {
-        Ok(reading) => {
-            trace_line(app, job, &format!("Read {kind} report {shown}: {format}, {}", told(&reading.content))).await?;
-            let summary = serde_json::to_string(&Summary::of(&reading.content))?;
-            (body(app, pipeline, reading.content).await?, summary, reading.notes, None)
-        }
-        Err(problem) => {
-            let line = format!("\x1b[0;33mWARNING: {kind} report {shown} cannot be read: {problem}\x1b[0m");
-            trace_line(app, job, &line).await?;
-            (Body::Nothing, String::new(), Vec::new(), Some(problem))
-        }
+    let kept = match result {
+        Ok(reading) => Kept {
+            path,
+            format,
+            outcome: Ok(format!("{format}, {}", told(&reading.content))),
+            summary: serde_json::to_string(&Summary::of(&reading.content))?,
+            notes: reading.notes,
+            body: body(app, pipeline, reading.content).await?,
+        },
+        Err(problem) => Kept::bare(path, format, Err(problem)),
     };
+    keep_row(app, (job, pipeline), kind, kept).await
+}
+
+/// What is kept of one file of a report.
+struct Kept {
+    path: String,
+    format: &'static str,
+    /// What it holds in a few words, or why it cannot be read.
+    outcome: std::result::Result<String, String>,
+    summary: String,
+    notes: Vec<String>,
+    body: Body,
+}
+
+impl Kept {
+    /// A file that holds nothing to be kept beyond its outcome.
+    fn bare(path: String, format: &'static str, outcome: std::result::Result<String, String>) -> Self {
+        Self { path, format, outcome, summary: String::new(), notes: Vec::new(), body: Body::Nothing }
+    }
+}
+
+/// Says in the job's trace what was read, and keeps it.
+async fn keep_row(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, kept: Kept) -> Result<()> {
+    let shown = serin_quality::text::line(&kept.path, serin_quality::place::PATH_BYTES_MAX);
+    let line = match &kept.outcome {
+        Ok(told) => format!("Read {kind} report {shown}: {told}"),
+        Err(problem) => format!("\x1b[0;33mWARNING: {kind} report {shown} cannot be read: {problem}\x1b[0m"),
+    };
+    trace_line(app, job, &line).await?;
     let row = rows::Report {
         id: 0,
         project_id: job.project_id,
@@ -150,11 +198,11 @@ async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, fi
         path: shown,
         commit_id: pipeline.commit_id.clone(),
         tree_id: pipeline.tree_id.clone(),
-        format: format.to_owned(),
-        problem,
-        notes: serde_json::to_string(&notes)?,
-        body: encode(&body)?,
-        summary,
+        format: kept.format.to_owned(),
+        problem: kept.outcome.err(),
+        notes: serde_json::to_string(&kept.notes)?,
+        body: encode(&kept.body)?,
+        summary: kept.summary,
         created_at: now().0,
     };
     let mut tx = app.store.begin().await?;

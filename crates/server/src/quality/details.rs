@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn histories_and_outputs_are_cut_at_their_old_end() {
-        let run = |failed, flaky| Run { tree: String::new(), failed, flaky };
+        let run = |failed, flaky| Run { subject: String::new(), failed, flaky };
         assert_eq!(history(&[run(false, false), run(true, false), run(false, true)]), "pfm");
         assert_eq!(history(&vec![run(true, false); 99]).len(), HISTORY_RUNS_MAX);
         assert_eq!(end_of("short"), "short");

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serin_git::{Diff, DiffLimits, LineKind};
-use serin_model::plan::{self, Work};
+use serin_model::plan;
 use serin_model::{CommitId, Status};
 use serin_quality::compare::{self, FindingChange, Renames, TestChange};
 use serin_quality::flaky::{Run, flakiness};
 use serin_quality::gate::{Facts, OtherGate, Presence, ReportState, Verdict};
+use serin_quality::named::{self, SONARQUBE};
 use serin_quality::test_case::{Counts, TestId};
 use serin_quality::{ChangedLines, Coverage, Outcome, Ratio, TestCase, Traced, TreePath};
 use serin_store::pipeline::{self as pipelines, Job, Pipeline};
 use serin_store::quality::{self as rows, Report};
 use serin_wire::quality as wire;
 
-use super::collect::KINDS;
 use super::details::{Details, TESTS_MAX, TestDetails, end_of, history};
 use super::record::{Body, add_coverage};
 use crate::App;
@@ -23,8 +23,6 @@ use crate::pipeline::record::decode;
 
 /// Commits before the target that are asked for reports.
 const BASE_COMMITS_MAX: u32 = 100;
-/// A job whose variable of this name is `true` may leave a report that it names unwritten.
-const OPTIONAL_REPORTS: &str = "SERIN_OPTIONAL_REPORTS";
 /// Findings and tests that are shown by name.
 const SHOWN_MAX: usize = 100;
 /// Pipelines in whose reports flaky tests are looked for.
@@ -85,15 +83,16 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Re
     let sonarqube = rows::quality_sonarqube_list(&mut db, pipeline.project_id, commits).await?;
     drop(db);
     let mut states = states(&head_rows, &jobs)?;
-    if !sonarqube.is_empty() {
-        states.push(ReportState { kind: "sonarqube".to_owned(), state: Presence::Read });
+    if !sonarqube.is_empty() && !states.iter().any(|state| state.kind == SONARQUBE) {
+        states.push(ReportState { kind: SONARQUBE.to_owned(), state: Presence::Read });
     }
+    let job_coverage = job_coverage(app, pipeline, &jobs).await?;
     let head = reports(head_rows)?;
     let (base_pipeline, base) = base(app, pipeline).await?;
     let touched = touched(app, pipeline).await?;
     let mut gathered = Gathered {
         facts: Facts { reports: states, today: today(), gates: gates(sonarqube), ..Facts::default() },
-        shown: wire::Judgement { base_pipeline, notes: head.notes.clone(), ..wire::Judgement::default() },
+        shown: wire::Judgement { base_pipeline, job_coverage, notes: head.notes.clone(), ..Default::default() },
         details: Details::default(),
     };
     gathered.findings(&head, &base, &touched);
@@ -107,6 +106,22 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Re
     }
     gathered.details.settle();
     Ok(gathered)
+}
+
+/// What `coverage:` found in the jobs' output, beside the same of the target's commit.
+async fn job_coverage(app: &App, pipeline: &Pipeline, jobs: &[Job]) -> Result<Vec<wire::JobCoverage>> {
+    let found: Vec<(&Job, f64)> = jobs.iter().filter_map(|job| Some((job, job.coverage?))).collect();
+    let Some(target) = pipeline.target_commit.clone().filter(|_| !found.is_empty()) else { return Ok(Vec::new()) };
+    let tree = app.repository(pipeline.project_id)?.git.commit(&CommitId(target.clone())).await?.tree;
+    let mut db = app.store.read().await?;
+    let ids = (pipeline.project_id, pipeline.id);
+    let before = rows::quality_job_coverage_list(&mut db, ids, (&target, &tree.0)).await?;
+    let shown = |(job, percent): (&Job, f64)| wire::JobCoverage {
+        job: job.name.clone(),
+        percent,
+        before: before.iter().find(|(name, _)| *name == job.name).map(|(_, percent)| *percent),
+    };
+    Ok(found.into_iter().map(shown).collect())
 }
 
 /// SonarQube's words, by its own projects.
@@ -154,15 +169,10 @@ fn states(found: &[Report], jobs: &[Job]) -> Result<Vec<ReportState>> {
     for job in jobs {
         let has_run = matches!(Status::parse(&job.status), Some(Status::Success | Status::Failed));
         let plan: plan::Job = decode(&job.plan)?;
-        if plan.variables.iter().any(|variable| variable.key == OPTIONAL_REPORTS && variable.value == "true") {
-            continue;
-        }
-        let Work::Script(script) = plan.work else { continue };
-        let named = script.artifacts.map(|artifacts| artifacts.reports).unwrap_or_default();
-        for (kind, _) in named.into_iter().filter(|(kind, _)| has_run && KINDS.contains(&kind.as_str())) {
+        for kind in named::owed(&plan).into_iter().filter(|_| has_run) {
             let of_job = found.iter().find(|report| report.job_id == job.id && report.kind == kind);
             let state = if of_job.is_some() { Presence::Read } else { Presence::Absent };
-            let known = states.entry(kind).or_insert(Presence::Read);
+            let known = states.entry(kind.to_owned()).or_insert(Presence::Read);
             if state != Presence::Read {
                 *known = state;
             }
@@ -267,14 +277,29 @@ async fn histories(app: &App, pipeline: &Pipeline, tests: &[TestCase]) -> Result
     for (id, _) in newest.collect::<Vec<_>>().into_iter().rev() {
         let Some(row) = rows::quality_report_get(&mut db, id).await? else { continue };
         let Body::Tests(found) = decode(&row.body)? else { continue };
-        for test in found.into_iter().map(TestCase::from).filter(|test| test.outcome != Outcome::Skipped) {
-            if suspects.contains(&test.id()) {
-                let run = Run { tree: row.tree_id.clone(), failed: test.outcome == Outcome::Failed, flaky: test.flaky };
-                runs.entry((test.class.to_string(), test.name.to_string())).or_default().push(run);
-            }
+        let subject = format!("{} {} {}", row.tree_id, row.job_name, row.path);
+        for (name, run) in runs_of(found.into_iter().map(TestCase::from), &suspects, &subject) {
+            runs.entry(name).or_default().push(run);
         }
     }
     Ok(runs)
+}
+
+/// What one report says of the suspects: of several tests of one name, that one of them failed.
+fn runs_of(
+    tests: impl Iterator<Item = TestCase>,
+    suspects: &BTreeSet<TestId<'_>>,
+    subject: &str,
+) -> BTreeMap<(String, String), Run> {
+    let mut runs: BTreeMap<(String, String), Run> = BTreeMap::new();
+    for test in tests.filter(|test| test.outcome != Outcome::Skipped && suspects.contains(&test.id())) {
+        let name = (test.class.to_string(), test.name.to_string());
+        let known = runs.entry(name);
+        let run = known.or_insert_with(|| Run { subject: subject.to_owned(), failed: false, flaky: false });
+        run.failed |= test.outcome == Outcome::Failed;
+        run.flaky |= test.flaky;
+    }
+    runs
 }
 
 impl Gathered {
@@ -362,7 +387,7 @@ impl Gathered {
     }
 }
 
-fn test_name(test: &TestCase) -> String {
+pub(super) fn test_name(test: &TestCase) -> String {
     if test.class.is_empty() { test.name.to_string() } else { format!("{} {}", test.class, test.name) }
 }
 

@@ -1,4 +1,8 @@
-//! SonarQube's word: its webhook in, checked by the secret that both sides know (SonarQube Server, Webhooks).
+//! SonarQube's word: its webhook in, checked by the secret that both sides know (SonarQube Server, Webhooks), and the
+//! question how an analysis ended.
+
+pub mod analysis;
+mod web_api;
 
 use ring::hmac;
 use serde::Deserialize;
@@ -13,6 +17,8 @@ use crate::hub::Change;
 
 /// The project's variable that holds the webhook's secret; no job sees it.
 pub const SECRET: &str = "SERIN_SONARQUBE_SECRET";
+/// The project's variables that no job sees: who can speak in SonarQube's name, or as the server, can open the gate.
+pub const HIDDEN: [&str; 2] = [SECRET, analysis::TOKEN];
 /// Conditions of one gate.
 const CONDITIONS_MAX: usize = 100;
 

@@ -45,7 +45,7 @@ impl Summary {
 }
 
 /// The figures of one pipeline; what no report tells is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point {
     /// The pipeline.
     pub pipeline: i64,
@@ -57,6 +57,8 @@ pub struct Point {
     pub tests: Option<[u64; 4]>,
     /// Lines that ran, of lines that could.
     pub coverage: Option<(u64, u64)>,
+    /// What `coverage:` found in the output of its jobs on average, percent.
+    pub job_coverage: Option<f64>,
 }
 
 /// The figures of a branch's newest pipelines, the oldest first.
@@ -76,11 +78,26 @@ pub async fn trend(app: &App, project_id: i64, branch: &str) -> Result<Vec<Point
             point.add(summary);
         }
     }
-    points.reverse();
+    for (pipeline, at, percent) in
+        rows::quality_job_coverage_trend(&mut db, (project_id, branch), PIPELINES_MAX).await?
+    {
+        match points.iter_mut().find(|point| point.pipeline == pipeline) {
+            Some(point) => point.job_coverage = Some(percent),
+            None => points.push(Point { pipeline, at, job_coverage: Some(percent), ..Point::default() }),
+        }
+    }
+    points.sort_by_key(|point| point.pipeline);
     Ok(points)
 }
 
 impl Point {
+    /// The share of lines that ran in percent: by reports, or else by what jobs print.
+    #[must_use]
+    pub fn coverage_percent(&self) -> Option<f64> {
+        let counted = self.coverage.filter(|(_, total)| *total > 0);
+        counted.map(|(covered, total)| 100.0 * covered as f64 / total as f64).or(self.job_coverage)
+    }
+
     /// Reports of several jobs add up; covered lines of several reports cannot be told apart and add up as well.
     fn add(&mut self, summary: Summary) {
         match summary {

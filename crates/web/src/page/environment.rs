@@ -92,6 +92,7 @@ struct RolloutView {
     share: Option<String>,
     steps: Vec<StepView>,
     verdict: Option<VerdictView>,
+    tests: Vec<TestsView>,
     message: Option<String>,
     judged: bool,
     timeline: Vec<EntryView>,
@@ -108,6 +109,16 @@ struct StepView {
 struct VerdictView {
     mark: Mark,
     text: String,
+}
+
+/// A job that ran against the nodes.
+struct TestsView {
+    mark: Mark,
+    name: String,
+    href: String,
+    counts: String,
+    problem: Option<String>,
+    failing: Vec<(String, String)>,
 }
 
 struct EntryView {
@@ -316,10 +327,35 @@ fn rollout_view(rollout: &rest::Rollout, project: &Project, language: Language) 
         steps: rollout.steps.iter().map(|step| step_view(step, t)).collect(),
         judged: verdict.is_some() || rollout.kind != "deploy",
         verdict,
+        tests: rollout.tests.iter().map(|test| tests_view(test, project, language)).collect(),
         message: rollout.message.clone(),
         timeline: timeline.collect(),
         at: milliseconds(&rollout.created_at)
             .map_or_else(|| At { machine: String::new(), text: String::new() }, show::at),
+    }
+}
+
+fn tests_view(test: &rest::RolloutTest, project: &Project, language: Language) -> TestsView {
+    let t = language.text();
+    let counts = test.counts.map(|counts| {
+        let parts = [
+            (counts.passed, t.quality_tests_passed),
+            (counts.failed, t.quality_tests_failed),
+            (counts.skipped, t.quality_tests_skipped),
+        ];
+        let told = parts.map(|(count, word)| format!("{count} {word}")).join(" · ");
+        let ms = i64::try_from(counts.duration_ms).unwrap_or(i64::MAX);
+        if ms > 0 { format!("{told} · {}", show::duration(ms)) } else { told }
+    });
+    let is_over = serin_model::Status::parse(&test.status).is_some_and(serin_model::Status::is_final);
+    let none = if is_over && test.problem.is_none() { t.tests_no_report } else { "" };
+    TestsView {
+        mark: mark::status(&test.status, t),
+        name: test.name.clone(),
+        href: format!("/{}/-/jobs/{}", project.path, test.job_id),
+        counts: counts.unwrap_or_else(|| none.to_owned()),
+        problem: test.problem.clone(),
+        failing: test.failing.iter().map(|one| (one.name.clone(), one.message.clone())).collect(),
     }
 }
 
@@ -487,6 +523,7 @@ mod tests {
             verdict: None,
             verdict_text: None,
             verdict_text_zh: None,
+            tests: Vec::new(),
             timeline: vec![entry(1, "started"), entry(2, "step 1: 5 % of the traffic \"</script>")],
             created_at: String::new(),
             finished_at: None,

@@ -83,6 +83,7 @@ fn of(shown: Shown, language: Language) -> Option<QualityView> {
     let t = language.text();
     let judgement = shown.judgement?;
     let measured = judgement.findings.is_some() || judgement.tests.is_some() || judgement.coverage.is_some();
+    let measured = measured || !judgement.job_coverage.is_empty();
     if judgement.conditions.is_empty() && !measured {
         return None;
     }
@@ -146,16 +147,23 @@ fn facts(judgement: &Judgement, t: &'static Text) -> Vec<String> {
             tests.newly_passing,
             t.quality_newly_passing,
         );
-        facts.push(format!("{}: {words}", t.quality_tests));
+        let rare = [(tests.slower, t.quality_slower), (tests.removed, t.quality_removed)];
+        let rare = rare.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(" · {count} {word}"));
+        facts.push(format!("{}: {words}{}", t.quality_tests, rare.collect::<String>()));
     }
     facts.extend(judgement.coverage.as_ref().map(|coverage| format!("{}: {}", t.quality_coverage, told(coverage, t))));
+    facts.extend(judgement.job_coverage.iter().map(|job| {
+        let before = job.before.map(|before| format!(" ({} {before:.1} %)", t.quality_before)).unwrap_or_default();
+        format!("{}, {}: {:.1} %{before}", t.quality_coverage, job.job, job.percent)
+    }));
     facts
 }
 
 fn told(coverage: &Coverage, t: &'static Text) -> String {
     let share = |(covered, total): (u64, u64)| match total {
         0 => "–".to_owned(),
-        total => format!("{:.1} %", 100.0 * covered as f64 / total as f64),
+        // Rounded as the gate does it, so that both say the same.
+        total => serin_quality::gate::percent(covered as f64 / total as f64),
     };
     let before = coverage.before.map(|before| format!(" ({} {})", t.quality_before, share(before))).unwrap_or_default();
     let changed = coverage.changed.map(|changed| format!(" · {} {}", t.quality_changed_lines, share(changed)));

@@ -80,14 +80,7 @@ fn values<T>(
 fn charts(points: &[Point], (project, t): (&str, &'static Text)) -> Vec<Line> {
     let whole = |value: f64| format!("{value:.0}");
     let of = (points, project);
-    let coverage = values(
-        of,
-        |point| point.coverage.filter(|(_, total)| *total > 0),
-        |(covered, total)| {
-            let share = 100.0 * *covered as f64 / *total as f64;
-            (share, percent(share))
-        },
-    );
+    let coverage = values(of, Point::coverage_percent, |share| (*share, percent(*share)));
     let least = coverage.iter().map(|value| value.value).fold(100.0, f64::min);
     // The scale begins at a round tenth below the least, so that a change can be seen.
     let low = ((least / 10.0).floor() * 10.0).clamp(0.0, 90.0);
@@ -129,8 +122,10 @@ fn row(point: &Point, (project, t): (&str, &'static Text)) -> Row {
         href: href(project, point),
         id: point.pipeline,
         at: show::at(point.at),
-        coverage: point.coverage.filter(|(_, total)| *total > 0).map_or_else(none, |(covered, total)| {
-            format!("{} ({covered}/{total})", percent(100.0 * covered as f64 / total as f64))
+        coverage: point.coverage_percent().map_or_else(none, |share| {
+            let counted = point.coverage.filter(|(_, total)| *total > 0);
+            let counts = counted.map(|(covered, total)| format!(" ({covered}/{total})")).unwrap_or_default();
+            format!("{}{counts}", percent(share))
         }),
         findings: point.findings.map_or_else(none, |found| {
             let names = ["info", "minor", "major", "critical", "blocker"];
@@ -165,6 +160,7 @@ mod tests {
             findings: Some([0, 2, 1, 0, 0]),
             tests: Some([9, 1, 0, 1_500]),
             coverage: Some((covered, 200)),
+            job_coverage: None,
         };
         let points = [point(1, 150), Point { pipeline: 2, ..Point::default() }, point(3, 170)];
         let charts = charts(&points, ("shop", t));

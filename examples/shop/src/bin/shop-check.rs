@@ -1,4 +1,5 @@
-//! Integration tests against running nodes: `SERIN_TARGET_URLS` holds their addresses, separated by blanks.
+//! Integration tests against running nodes: `SERIN_TARGET_URLS` holds their addresses, separated by blanks. A file that is
+//! named as the argument gets their report as JUnit XML.
 
 use shop::client::{Answer, Client};
 use std::process::ExitCode;
@@ -32,6 +33,14 @@ const CHECKS: [Check; 8] = [
     ("refuses what is wrong", wrong),
 ];
 
+/// What became of a check of one node.
+struct Checked<'a> {
+    url: &'a str,
+    name: &'static str,
+    seconds: f64,
+    failure: Option<String>,
+}
+
 fn main() -> ExitCode {
     let urls = std::env::var("SERIN_TARGET_URLS").unwrap_or_default();
     let urls: Vec<&str> = urls.split_whitespace().collect();
@@ -41,12 +50,19 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let failed = urls.iter().map(|url| check(url)).sum::<usize>();
+    let checked: Vec<Checked> = urls.iter().flat_map(|url| check(url)).collect();
+    let failed = checked.iter().filter(|one| one.failure.is_some()).count();
     println!(
         "{} nodes, {} checks each, {failed} failed",
         urls.len(),
         CHECKS.len()
     );
+    if let Some(path) = std::env::args().nth(1)
+        && let Err(error) = std::fs::write(&path, junit(&checked))
+    {
+        eprintln!("cannot write {path}: {error}");
+        return ExitCode::from(2);
+    }
     if failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -54,29 +70,69 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every check against one node; gives the number of failed ones.
-fn check(url: &str) -> usize {
+/// Runs every check against one node.
+fn check(url: &str) -> Vec<Checked<'_>> {
     let began = Instant::now();
-    let mut client = match Client::connect(url) {
-        Ok(client) => client,
-        Err(error) => {
-            println!("FAIL {url}: cannot connect: {error}");
-            return CHECKS.len();
+    let mut client = Client::connect(url).map_err(|error| format!("cannot connect: {error}"));
+    let mut run = |(name, check): Check| {
+        let began = Instant::now();
+        let result = match &mut client {
+            Ok(client) => check(client),
+            Err(error) => Err(error.clone()),
+        };
+        let (seconds, failure) = (began.elapsed().as_secs_f64(), result.err());
+        if let Some(reason) = &failure {
+            println!("FAIL {url} {name}: {reason}");
+        }
+        Checked {
+            url,
+            name,
+            seconds,
+            failure,
         }
     };
-    let mut failed = 0;
-    for (name, check) in CHECKS {
-        if let Err(reason) = check(&mut client) {
-            println!("FAIL {url} {name}: {reason}");
-            failed += 1;
-        }
-    }
+    let checked: Vec<Checked> = CHECKS.into_iter().map(&mut run).collect();
+    let is_good = checked.iter().all(|one| one.failure.is_none());
     println!(
         "{} {url} in {} ms",
-        if failed == 0 { "ok  " } else { "FAIL" },
+        if is_good { "ok  " } else { "FAIL" },
         began.elapsed().as_millis()
     );
-    failed
+    checked
+}
+
+/// The report that continuous integration reads: one suite for each node.
+fn junit(checked: &[Checked]) -> String {
+    let mut out = String::from("<testsuites>\n");
+    for node in checked.chunk_by(|one, next| one.url == next.url) {
+        let url = node.first().map_or("", |one| one.url);
+        out += &format!("<testsuite name=\"{}\">\n", escaped(url));
+        for one in node {
+            out += &format!(
+                "<testcase classname=\"shop-check\" name=\"{}\" time=\"{:.3}\">",
+                escaped(one.name),
+                one.seconds
+            );
+            if let Some(reason) = &one.failure {
+                out += &format!("<failure message=\"{}: {}\"/>", escaped(one.url), escaped(reason));
+            }
+            out += "</testcase>\n";
+        }
+        out += "</testsuite>\n";
+    }
+    out + "</testsuites>\n"
+}
+
+fn escaped(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '"' => "&quot;".to_owned(),
+            c if c.is_control() => " ".to_owned(),
+            c => c.to_string(),
+        })
+        .collect()
 }
 
 fn expect(answer: std::io::Result<Answer>, status: u16, text: &str) -> Result<(), String> {
