@@ -337,6 +337,13 @@ pub struct Run {
     /// Keep the folders that jobs worked in.
     #[arg(long)]
     pub keep: bool,
+    /// The branch or commit that reports are compared with, at its merge base with HEAD; the default branch where not
+    /// given.
+    #[arg(long, value_name = "COMMIT")]
+    pub against: Option<String>,
+    /// The language of what is said about reports.
+    #[arg(long, value_enum, default_value_t)]
+    pub language: Language,
     /// How the outcome is printed; with `json`, people's words go to standard error.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -104,6 +104,12 @@ impl Project {
         &self.root
     }
 
+    /// The project's default branch.
+    #[must_use]
+    pub fn default_branch(&self) -> &str {
+        &self.facts.default_branch
+    }
+
     /// A file of the project; `None`: there is none, or it lies outside of the folder.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! `serin quality`: reads reports here, compares them with those of another commit, and holds them against the gate.
 
+mod of_run;
 mod print;
 mod repository;
 
@@ -10,12 +11,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serin_quality::compare::{self, FindingChange, TestChange};
-use serin_quality::gate::{self, Condition, Facts, Presence, ReportState};
+use serin_quality::gate::{self, Condition, Facts, Language, Presence, ReportState};
 use serin_quality::test_case::Counts;
 use serin_quality::{Content, Coverage, Finding, Format, Gate, Places, Ratio, TestCase, Traced, fingerprint, read};
 
+pub use self::of_run::{base_kept, of_run};
+pub use self::print::{text, whole};
 use self::repository::Repository;
-use crate::cli::Quality;
+use crate::cli::{self, Quality};
 use crate::terminal;
 use crate::worktree::SERVICE_FILE;
 
@@ -34,7 +37,7 @@ struct Reports {
 }
 
 /// All that is printed.
-struct Outcome {
+pub struct Outcome {
     findings: Option<(Vec<Traced>, FindingChange)>,
     tests: Option<(Vec<TestCase>, TestChange)>,
     coverage: Option<Ratio>,
@@ -42,16 +45,27 @@ struct Outcome {
     conditions: Vec<Condition>,
 }
 
+impl From<cli::Language> for Language {
+    fn from(language: cli::Language) -> Self {
+        match language {
+            cli::Language::En => Self::English,
+            cli::Language::Zh => Self::Chinese,
+        }
+    }
+}
+
 /// Reads, compares and prints; exit code 1 where the gate is not passed or a report cannot be read.
 pub fn run(flags: &Quality) -> Result<ExitCode> {
     let repository = Repository::open(&flags.folder, flags.against.as_deref())?;
-    let places = repository.places();
+    let places = repository.places(&[]);
     let head = reports(&flags.reports, &places);
     let base = reports(&flags.base, &places);
     if let Some(broken) = base.states.iter().find(|report| report.state != Presence::Read) {
         bail!("the base's report cannot be read: {}", problem(broken));
     }
-    let outcome = outcome(flags, &repository, (head, base))?;
+    // Files have no kinds here: which must be there is the server's and the run's matter.
+    let gate = gate_of(&flags.folder)?.map(|gate| Gate { reports: Vec::new(), ..gate });
+    let outcome = outcome(&repository, gate.as_ref(), (head, base))?;
     print::print(&outcome, flags);
     Ok(ExitCode::from(u8::from(!gate::passed(&outcome.conditions))))
 }
@@ -80,10 +94,15 @@ fn read_file(path: &Path, places: &Places) -> Result<Content> {
     let mut head = Vec::new();
     (&mut file).take(HEAD_BYTES).read_to_end(&mut head).context("cannot read it")?;
     file.seek(SeekFrom::Start(0)).context("cannot read it from its beginning: give a file")?;
-    let format = Format::detect(&head).context("it is in no known format")?;
-    let reading = read(format, file, places)?;
+    read_content(&head, file, (&path.display().to_string(), places))
+}
+
+/// Reads a report whose format its first bytes tell.
+fn read_content(head: &[u8], whole: impl Read, (name, places): (&str, &Places)) -> Result<Content> {
+    let format = Format::detect(head).context("it is in no known format")?;
+    let reading = read(format, whole, places)?;
     for note in &reading.notes {
-        terminal::note(&format!("{}: {note}", path.display()));
+        terminal::note(&format!("{name}: {note}"));
     }
     Ok(reading.content)
 }
@@ -99,8 +118,9 @@ impl Reports {
     }
 }
 
-fn outcome(flags: &Quality, repository: &Repository, (head, base): (Reports, Reports)) -> Result<Outcome> {
+fn outcome(repository: &Repository, gate: Option<&Gate>, (head, base): (Reports, Reports)) -> Result<Outcome> {
     let (touched, renames) = repository.touched()?;
+    let is_compared = repository.is_compared();
     let findings = head.findings.map(|found| {
         let found = fingerprint::trace(found, |path| repository.now(path));
         let change = match base.findings {
@@ -108,7 +128,7 @@ fn outcome(flags: &Quality, repository: &Repository, (head, base): (Reports, Rep
                 let before = fingerprint::trace(before, |path| repository.before(path));
                 compare::findings(&before, &found, &renames)
             }
-            None if flags.against.is_some() => compare::findings_without_base(&found, &touched),
+            None if is_compared => compare::findings_without_base(&found, &touched),
             None => FindingChange { new: (0..found.len()).collect(), ..FindingChange::default() },
         };
         (found, change)
@@ -118,11 +138,16 @@ fn outcome(flags: &Quality, repository: &Repository, (head, base): (Reports, Rep
         (tests, change)
     });
     let coverage = head.coverage;
-    let changed = coverage.as_ref().filter(|_| flags.against.is_some()).map(|coverage| coverage.changed(&touched));
+    let changed = coverage.as_ref().filter(|_| is_compared).map(|coverage| coverage.changed(&touched));
+    let wants_duplicates = is_compared && gate.is_some_and(|gate| gate.duplicated_lines.is_some());
     let mut outcome =
         Outcome { findings, tests, coverage: coverage.as_ref().map(Coverage::ratio), changed, conditions: Vec::new() };
-    let facts = Facts { reports: head.states, ..facts(&outcome) };
-    outcome.conditions = gate::judge(gate_of(&flags.folder)?.as_ref(), &facts);
+    let facts = Facts {
+        reports: head.states,
+        duplicated: if wants_duplicates { repository.duplicated(&touched) } else { None },
+        ..facts(&outcome)
+    };
+    outcome.conditions = gate::judge(gate, &facts);
     Ok(outcome)
 }
 
@@ -144,7 +169,7 @@ fn facts(outcome: &Outcome) -> Facts {
     facts
 }
 
-/// The gate of the folder's `serin.yml`, with its kinds of reports left to the server: files have no kinds here.
+/// The gate of the folder's `serin.yml`.
 fn gate_of(folder: &Path) -> Result<Option<Gate>> {
     let path = folder.join(SERVICE_FILE);
     let Ok(file) = File::open(&path) else { return Ok(None) };
@@ -155,5 +180,5 @@ fn gate_of(folder: &Path) -> Result<Option<Gate>> {
     let Some(config) = config else {
         bail!("{}", serin_lang::render(&found, &[source], serin_lang::Color::Plain));
     };
-    Ok(config.quality.map(|gate| Gate { reports: Vec::new(), duplicated_lines: None, ..gate }))
+    Ok(config.quality)
 }

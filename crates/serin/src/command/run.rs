@@ -10,6 +10,7 @@ use serin_lang::{Color, Compilation, Context, NotCreated, Severity};
 use serin_model::plan::{Plan, Variable, Work};
 use serin_runner::{Containers, HostEnvironment, Missing};
 
+use super::quality;
 use crate::cli::{Format, Run};
 use crate::local::folders::{self, Folders};
 use crate::local::output::{Output, Stream};
@@ -142,15 +143,33 @@ async fn carry_out(
     let ran = session.run().await;
     session.common.guards.end().await;
     session.common.containers.end().await;
+    let quality = quality_of(&session, run);
     session.leave_builds();
     ran?;
-    session.close();
-    let outcome = session.to_json();
+    session.close(&quality.as_ref().map(|quality| quality::text(quality, run.language.into())).unwrap_or_default());
+    let mut outcome = session.to_json();
+    outcome["quality"] = quality.as_ref().map_or(serde_json::Value::Null, quality::whole);
     previous::keep(&session.common.folders, &outcome)?;
     if run.format == Format::Json {
         terminal::json(&outcome)?;
     }
     Ok((exit_code(&session), session.interrupted.is_some()))
+}
+
+/// What the run's reports say, and keeps them where later runs are compared with this one.
+fn quality_of(session: &Session, run: &Run) -> Option<quality::Outcome> {
+    if session.interrupted.is_some() {
+        return None;
+    }
+    let against = run.against.as_deref();
+    let found = quality::of_run(session, against).and_then(|found| {
+        quality::base_kept(session, against)?;
+        Ok(found)
+    });
+    found.unwrap_or_else(|error| {
+        terminal::note(&format!("the reports were not looked at: {error:#}"));
+        None
+    })
 }
 
 fn settings(run: &Run, selected: Vec<String>) -> Settings {

@@ -38,8 +38,9 @@ impl Session {
         }
     }
 
-    /// Tells how the run ended: what failed, with its last lines and where its log and artifacts are.
-    pub fn close(&self) {
+    /// Tells how the run ended: what failed, with its last lines and where its log and artifacts are, what its reports
+    /// say, and what became of its jobs.
+    pub fn close(&self, quality: &[String]) {
         let output = &self.output;
         output.rest();
         for ticket in self.tickets() {
@@ -48,7 +49,17 @@ impl Session {
                 self.tell_failure(ticket, output);
             }
         }
+        if !quality.is_empty() {
+            output.plain("");
+            quality.iter().for_each(|line| output.plain(line));
+        }
         self.count(output);
+    }
+
+    /// The jobs that were asked for by name; none: all.
+    #[must_use]
+    pub fn selected(&self) -> &[String] {
+        &self.settings.selected
     }
 
     fn tell_failure(&self, ticket: Ticket, output: &Output) {

@@ -5,6 +5,8 @@
 mod corpus;
 mod folder;
 mod includes;
+#[path = "../../../quality/tests/it/installed.rs"]
+mod installed;
 mod pipeline_commands;
 mod project;
 mod run;

@@ -1,6 +1,8 @@
 //! `serin run`: what it prints, leaves and ends.
 
+mod builtin;
 mod interrupt;
+mod quality;
 mod snapshots;
 mod watch;
 

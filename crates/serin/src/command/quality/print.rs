@@ -8,7 +8,7 @@ use serin_quality::test_case::Counts;
 use serin_quality::{Finding, Ratio, Severity, TestCase, Traced};
 
 use super::Outcome;
-use crate::cli::{self, Quality, QualityFormat};
+use crate::cli::{Quality, QualityFormat};
 use crate::terminal::{self, DIM, GREEN, RED, YELLOW, styled};
 
 /// New findings that people are shown; the other formats have all.
@@ -16,12 +16,8 @@ const SHOWN_MAX: usize = 50;
 const SARIF_SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 pub(super) fn print(outcome: &Outcome, flags: &Quality) {
-    let language = match flags.language {
-        cli::Language::En => Language::English,
-        cli::Language::Zh => Language::Chinese,
-    };
     match flags.format {
-        QualityFormat::Text => text(outcome, language),
+        QualityFormat::Text => text(outcome, flags.language.into()).iter().for_each(|line| terminal::line(line)),
         QualityFormat::Json => terminal::line(&format!("{:#}", whole(outcome))),
         QualityFormat::Sarif => terminal::line(&format!("{:#}", sarif(outcome))),
     }
@@ -37,48 +33,85 @@ pub(super) fn test_name(test: &TestCase) -> String {
     if test.class.is_empty() { test.name.to_string() } else { format!("{} {}", test.class, test.name) }
 }
 
-fn text(outcome: &Outcome, language: Language) {
+/// What people read, line by line.
+#[must_use]
+pub fn text(outcome: &Outcome, language: Language) -> Vec<String> {
+    let pick = |english: String, chinese: String| match language {
+        Language::English => english,
+        Language::Chinese => chinese,
+    };
+    let mut lines = Vec::new();
     if let Some((found, change)) = &outcome.findings {
-        for index in change.new.iter().take(SHOWN_MAX) {
-            let finding = &found[*index].finding;
-            let severity = styled(YELLOW, finding.severity.as_str());
-            let rule = styled(DIM, &format!("{} {}", finding.tool, finding.rule));
-            terminal::line(&format!("{} {severity} {} {rule}", place(finding), finding.message));
-        }
+        lines.extend(change.new.iter().take(SHOWN_MAX).map(|index| finding_line(&found[*index].finding)));
         let more = change.new.len().saturating_sub(SHOWN_MAX);
         if more > 0 {
-            terminal::line(&format!("… {more} more; `--format json` lists them all"));
+            lines.push(pick(
+                format!("… {more} more; `--format json` lists them all"),
+                format!("……还有 {more} 个，`--format json` 会全部列出"),
+            ));
         }
-        let counts = (change.new.len(), change.fixed.len(), change.remaining.len());
-        terminal::line(&format!("findings: {} new, {} fixed, {} remaining", counts.0, counts.1, counts.2));
+        let (new, fixed, remaining) = (change.new.len(), change.fixed.len(), found.len() - change.new.len());
+        lines.push(pick(
+            format!("findings: {new} new, {fixed} fixed, {remaining} remaining"),
+            format!("问题：新增 {new}，修复 {fixed}，遗留 {remaining}"),
+        ));
     }
     if let Some((tests, change)) = &outcome.tests {
-        for index in &change.newly_failing {
-            terminal::line(&format!("{} {}", styled(RED, "fails"), test_name(&tests[*index])));
+        for (indices, english, chinese) in
+            [(&change.newly_failing, "fails", "失败"), (&change.still_failing, "still fails", "仍然失败")]
+        {
+            let word = styled(RED, &pick(english.to_owned(), chinese.to_owned()));
+            lines.extend(indices.iter().take(SHOWN_MAX).map(|index| failing_line(&word, &tests[*index])));
         }
-        let counts = Counts::of(tests);
-        let line = format!("tests: {} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);
-        terminal::line(&format!("{line}, {} newly failing", change.newly_failing.len()));
+        let Counts { passed, failed, skipped, .. } = Counts::of(tests);
+        let new = change.newly_failing.len();
+        lines.push(pick(
+            format!("tests: {passed} passed, {failed} failed, {skipped} skipped, {new} newly failing"),
+            format!("测试：通过 {passed}，失败 {failed}，跳过 {skipped}，新失败 {new}"),
+        ));
     }
     if let Some(coverage) = outcome.coverage {
-        let changed = outcome.changed.map(|ratio| format!(", changed lines {}", percent(ratio))).unwrap_or_default();
-        terminal::line(&format!("coverage: {}{changed}", percent(coverage)));
+        let shown = |ratio| percent(ratio, &pick("no line".to_owned(), "无代码行".to_owned()));
+        let changed = outcome.changed.map(shown);
+        let more = |before: &str| changed.as_ref().map(|share| format!("{before}{share}")).unwrap_or_default();
+        let whole = shown(coverage);
+        lines.push(pick(
+            format!("coverage: {whole}{}", more(", changed lines ")),
+            format!("覆盖率：{whole}{}", more("，变更行 ")),
+        ));
     }
     for condition in &outcome.conditions {
         let mark = match condition.verdict {
             Verdict::Passed => styled(GREEN, "✓"),
             Verdict::Failed | Verdict::Missing => styled(RED, "✗"),
         };
-        terminal::line(&format!("{mark} {}", gate::sentence(condition, language)));
+        lines.push(format!("{mark} {}", gate::sentence(condition, language)));
+    }
+    lines
+}
+
+fn finding_line(finding: &Finding) -> String {
+    let severity = styled(YELLOW, finding.severity.as_str());
+    let rule = styled(DIM, &format!("{} {}", finding.tool, finding.rule));
+    format!("{} {severity} {} {rule}", place(finding), finding.message)
+}
+
+fn failing_line(word: &str, test: &TestCase) -> String {
+    let message = test.detail.as_ref().map(|detail| detail.message.as_str()).filter(|message| !message.is_empty());
+    let message = message.map(|message| format!(" {}", styled(DIM, message))).unwrap_or_default();
+    format!("{word} {}{message}", test_name(test))
+}
+
+fn percent(ratio: Ratio, none: &str) -> String {
+    match ratio.share() {
+        Some(share) => format!("{} ({}/{})", gate::percent(share), ratio.covered, ratio.total),
+        None => none.to_owned(),
     }
 }
 
-fn percent(ratio: Ratio) -> String {
-    let share = ratio.share().map_or_else(|| "no line".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-    format!("{share} ({} of {})", ratio.covered, ratio.total)
-}
-
-fn whole(outcome: &Outcome) -> Value {
+/// All of it for machines.
+#[must_use]
+pub fn whole(outcome: &Outcome) -> Value {
     let conditions: Vec<Value> = outcome
         .conditions
         .iter()
@@ -98,7 +131,7 @@ fn whole(outcome: &Outcome) -> Value {
         "findings": outcome.findings.as_ref().map(|(found, change)| json!({
             "new": change.new.iter().map(|index| finding(&found[*index])).collect::<Vec<_>>(),
             "fixed": change.fixed.len(),
-            "remaining": change.remaining.len(),
+            "remaining": found.len() - change.new.len(),
         })),
         "tests": outcome.tests.as_ref().map(|(tests, change)| {
             let counts = Counts::of(tests);

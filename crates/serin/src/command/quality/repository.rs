@@ -1,14 +1,19 @@
 //! The folder that reports are about, and the commit that it is compared with.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serin_quality::compare::Renames;
-use serin_quality::{ChangedLines, Places, TreePath};
+use serin_quality::{ChangedLines, Places, Ratio, TreePath};
 
 /// Bytes of a source file that findings are traced in.
 const SOURCE_BYTES_MAX: u64 = 2 << 20;
+
+/// Files and bytes in which repeated lines are looked for, as the server does.
+const DUPLICATES_FILES_MAX: usize = 2_000;
+const DUPLICATES_BYTES_MAX: usize = 16 << 20;
 
 /// A folder, perhaps below Git.
 pub(super) struct Repository {
@@ -31,6 +36,23 @@ impl Repository {
         Ok(repository)
     }
 
+    /// Whether it is compared with a commit.
+    pub(super) fn is_compared(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// The commit that is compared with.
+    pub(super) fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Whether the folder is just what the commit that is compared with holds.
+    pub(super) fn is_base(&self) -> bool {
+        let head = self.git(&["rev-parse", "HEAD"]).unwrap_or_default();
+        let changes = self.git(&["status", "--porcelain", "--untracked-files=normal", "--", "."]);
+        self.base.as_deref() == Some(head.trim()) && changes.is_ok_and(|changes| changes.is_empty())
+    }
+
     fn git(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new("git").arg("-C").arg(&self.folder).args(arguments).output().context("start `git`")?;
         if !output.status.success() {
@@ -39,9 +61,10 @@ impl Repository {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Where reports may say that things are.
-    pub(super) fn places(&self) -> Places {
-        let places = Places::new([self.folder.to_string_lossy().into_owned()]);
+    /// Where reports may say that things are: below the folder, or below one of the roots that jobs worked in.
+    pub(super) fn places(&self, roots: &[PathBuf]) -> Places {
+        let roots = roots.iter().chain([&self.folder]).map(|root| root.to_string_lossy().into_owned());
+        let places = Places::new(roots);
         match self.git(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"]) {
             Ok(files) => places.with_files(files.split('\0').filter(|path| !path.is_empty())),
             Err(_) => places,
@@ -71,7 +94,29 @@ impl Repository {
         let flags = ["--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--relative"];
         let prefixes = ["--src-prefix=a/", "--dst-prefix=b/"];
         let options = [&["-c", "core.quotePath=false", "diff"], flags.as_slice(), &prefixes, &[base.as_str(), "--"]];
-        Ok(parse(&self.git(&options.concat())?))
+        let (mut lines, renames) = parse(&self.git(&options.concat())?);
+        // Git's difference is silent about files that it does not know yet.
+        for path in self.git(&["ls-files", "-z", "--others", "--exclude-standard"])?.split('\0') {
+            let count = TreePath::parse(path).and_then(|path| Some((self.now(&path)?.lines().count(), path)));
+            if let Some((count, path)) = count.filter(|(count, _)| *count > 0) {
+                lines.insert(path, vec![1..=u32::try_from(count).unwrap_or(u32::MAX)]);
+            }
+        }
+        Ok((lines, renames))
+    }
+
+    /// How many changed lines repeat others of the changed files; `None`: the change is too large to look at.
+    pub(super) fn duplicated(&self, touched: &ChangedLines) -> Option<Ratio> {
+        let (mut files, mut bytes) = (BTreeMap::new(), 0);
+        for path in touched.iter().filter(|(_, ranges)| !ranges.is_empty()).map(|(path, _)| path) {
+            let Some(text) = self.now(path) else { continue };
+            bytes += text.len();
+            if files.len() == DUPLICATES_FILES_MAX || bytes > DUPLICATES_BYTES_MAX {
+                return None;
+            }
+            files.insert(path.clone(), text);
+        }
+        Some(serin_quality::duplicates::duplicated(&files, touched))
     }
 }
 
