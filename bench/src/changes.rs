@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
+use crate::chromium::Browser;
 use crate::server::Server;
 use crate::statistics::quantile;
 
@@ -58,7 +59,41 @@ pub fn measure(serin: &Path) -> Result<bool> {
         holds &= median < PAGE_TIME_MAX;
     }
     println!("\n{}: median below 300 ms", if holds { "holds" } else { "DOES NOT HOLD" });
+    in_chromium(&server, &[request, &format!("{request}/changes"), &last])?;
     Ok(holds)
+}
+
+/// The same pages in a real browser: the page's own work, and its frames while it is scrolled.
+fn in_chromium(server: &Server, paths: &[&str]) -> Result<()> {
+    let browser = Browser::start(&server.client)?;
+    println!(
+        "\n| page in Chromium | elements | loaded | script | style and layout | all tasks | frames of the scroll | median | 95 % | longest |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for path in paths {
+        let address = format!("http://{}{path}", server.client.address);
+        // The first visit fills caches; the one that is told is of a page whose style sheet is known.
+        browser.visit(&address)?;
+        let visit = browser.visit(&address)?;
+        let frame = |part: f64| {
+            let rank = (visit.frames.len() as f64 * part).ceil() as usize;
+            visit.frames.get(rank.max(1) - 1).copied().unwrap_or_default()
+        };
+        println!(
+            "| `{path}` | {} | {:.0} ms ({:.0} ms of it until the last byte) | {:.0} ms | {:.0} ms | {:.0} ms | {} | {:.1} ms | {:.1} ms | {:.1} ms |",
+            visit.nodes,
+            visit.loaded,
+            visit.response,
+            visit.script,
+            visit.style + visit.layout,
+            visit.task,
+            visit.frames.len(),
+            frame(0.5),
+            frame(0.95),
+            frame(1.0)
+        );
+    }
+    Ok(())
 }
 
 /// A merge request that adds the files; its job hands in reports that lie in the tree.

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
 mod changes;
+mod chromium;
 mod http;
 mod listing;
 mod local;
