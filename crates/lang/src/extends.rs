@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diagnostic::Sink;
 use crate::merge;
 use crate::suggest;
-use crate::syntax::{Map, Node, Value};
+use crate::syntax::{Entry, Map, Node, Value};
 
 /// Ancestors above one job.
 const ANCESTORS_MAX: usize = 10;
@@ -33,18 +33,19 @@ pub(crate) fn one(root: &Map, key: &str, sink: &mut Sink) -> Option<Arc<Map>> {
 struct Extension<'r, 's> {
     root: &'r Map,
     sink: &'s mut Sink,
-    done: BTreeMap<String, (Arc<Map>, usize)>,
-    path: Vec<String>,
+    done: BTreeMap<&'r str, (Arc<Map>, usize)>,
+    path: Vec<&'r str>,
     spent: usize,
 }
 
-impl Extension<'_, '_> {
+impl<'r> Extension<'r, '_> {
     /// The merged job; `None` where it is no mapping.
     fn job(&mut self, key: &str) -> Option<Arc<Map>> {
         if let Some((done, _)) = self.done.get(key) {
             return Some(done.clone());
         }
-        let Value::Map(own) = &self.root.get(key)?.value else { return None };
+        let Entry { key, value, .. } = self.root.entry(key)?;
+        let Value::Map(own) = &value.value else { return None };
         let Some(extends) = own.get("extends").filter(|node| !node.is_null()) else {
             return Some(own.clone());
         };
@@ -52,7 +53,7 @@ impl Extension<'_, '_> {
             self.too_deep(key, extends);
             return Some(own.clone());
         }
-        self.path.push(key.to_owned());
+        self.path.push(key);
         let mut merged: Option<Map> = None;
         let (mut broken, mut levels) = (false, 0);
         for base in bases(extends) {
@@ -82,7 +83,7 @@ impl Extension<'_, '_> {
             self.too_deep(key, extends);
             levels = 0;
         }
-        self.done.insert(key.to_owned(), (result.clone(), levels + 1));
+        self.done.insert(key, (result.clone(), levels + 1));
         Some(result)
     }
 
@@ -92,13 +93,13 @@ impl Extension<'_, '_> {
         self.sink.error(extends.span, message).hint("merge some of them");
     }
 
-    fn base(&mut self, key: &str, name: &Node) -> Option<Arc<Map>> {
+    fn base(&mut self, key: &'r str, name: &Node) -> Option<Arc<Map>> {
         let Some(text) = name.as_text() else {
             let message = format!("job `{key}`: `extends` must be a job's name or a list of them, not {}", name.kind());
             self.sink.error(name.span, message);
             return None;
         };
-        if self.path.iter().any(|above| above == text) {
+        if self.path.contains(&text) {
             let chain = self.path.iter().map(|job| format!("`{job}`")).collect::<Vec<_>>().join(" → ");
             self.sink.error(name.span, format!("job `{key}`: `extends` is circular: {chain} → `{text}`"));
             return None;

@@ -17,7 +17,7 @@ use crate::origin::Origin;
 use crate::session::Session;
 use crate::shape::job::DEFAULT_KEYS;
 use crate::syntax::{Entry, Map, Node, Span, Value};
-use crate::variables::{Known, Layer, Scope, settings};
+use crate::variables::{Known, Layer, OfJob, Scope, settings};
 use crate::{JobDetail, Reason, duration, expand, inputs, needs, rules, suggest};
 pub(crate) use parallel::{Instance, matrix_names};
 
@@ -26,7 +26,7 @@ pub(crate) struct Draft {
     /// The job as the plan will hold it; its needs come last.
     pub job: Box<Job>,
     /// The name in the file, without the suffix of copies.
-    pub group: String,
+    pub group: Arc<str>,
     /// Whether its stage exists.
     pub placed: bool,
     /// Where its name stands.
@@ -56,7 +56,7 @@ impl Draft {
     pub fn detail(&self, sink: &Sink) -> JobDetail {
         JobDetail {
             job: self.job.name.clone(),
-            group: self.group.clone(),
+            group: self.group.to_string(),
             defined: sink.locate(self.span),
             rule: self.rule.map(|span| sink.locate(span)),
             reason: self.reason,
@@ -129,9 +129,9 @@ impl Making<'_> {
         let predefined = self.predefined(&yaml, &known);
         let scoped = self.environment_settings(&yaml, &predefined, &known, session);
         let settings = scoped.as_ref().unwrap_or(&known.settings);
-        let mut decision = self.decide(&Scope::new(&known, settings, &yaml, &predefined), session);
+        let mut decision = self.decide(&Scope::new(&known, settings, &yaml, Some(&predefined)), session);
         overlay(&mut yaml, std::mem::take(&mut decision.variables));
-        let scope = Scope::new(&known, settings, &yaml, &predefined);
+        let scope = Scope::new(&known, settings, &yaml, Some(&predefined));
         let environment = self.environment(&scope);
         let resource_group =
             self.get("resource_group").and_then(Node::as_text).map(|text| scope.expand(text, Unknown::Empty));
@@ -163,7 +163,7 @@ impl Making<'_> {
         let dependencies = self.get("dependencies").map(|node| (node.flat_texts(), node.span));
         Draft {
             job,
-            group: self.name.to_owned(),
+            group: self.entry.key.clone(),
             placed: true,
             span: self.entry.key_span,
             included: decision.included,
@@ -202,23 +202,14 @@ impl Making<'_> {
         extra
     }
 
-    /// Variables that are known once the job is: its name, its stage.
-    fn predefined(&self, yaml: &[Variable], known: &Known) -> Vec<Variable> {
-        let mut list = vec![
-            Variable::plain("CI_JOB_NAME", self.instance.name.as_str()),
-            Variable::plain("CI_JOB_GROUP_NAME", self.name),
-            Variable::plain("CI_JOB_NAME_SLUG", crate::variables::slug(&self.instance.name)),
-            Variable::plain("CI_JOB_STAGE", self.shared.stages[self.stage].as_str()),
-            Variable::plain("CI_NODE_TOTAL", self.instance.total.to_string()),
-        ];
+    /// Variables that are known once the job is: its name, its stage, its environment.
+    fn predefined(&self, yaml: &[Variable], known: &Known) -> OfJob<'_> {
+        let names = (self.instance.name.as_str(), self.name);
+        let mut list = OfJob::new(names, &self.shared.stages[self.stage], self.instance.total);
         if let Some(node) = self.get("environment") {
-            let name = environment_name(node, &Scope::new(known, &known.settings, yaml, &list));
-            if let Some(name) = name {
-                list.push(Variable::plain("CI_ENVIRONMENT_SLUG", crate::variables::environment_slug(&name)));
-                list.push(Variable::plain("CI_ENVIRONMENT_NAME", name));
-                let action = node.get("action").and_then(Node::as_text).unwrap_or("start");
-                list.push(Variable::plain("CI_ENVIRONMENT_ACTION", action));
-            }
+            let action = node.get("action").and_then(Node::as_text).unwrap_or("start");
+            let name = environment_name(node, &Scope::new(known, &known.settings, yaml, Some(&list)));
+            list.environment = name.map(|name| (name, action));
         }
         list
     }
@@ -227,7 +218,7 @@ impl Making<'_> {
     fn environment_settings(
         &self,
         yaml: &[Variable],
-        predefined: &[Variable],
+        predefined: &OfJob<'_>,
         known: &Known,
         session: &Session<'_>,
     ) -> Option<Layer> {
@@ -236,7 +227,7 @@ impl Making<'_> {
         if lists.iter().all(|list| list.iter().all(|setting| setting.environment_scope == "*")) {
             return None;
         }
-        let scope = Scope::new(known, &known.settings, yaml, predefined);
+        let scope = Scope::new(known, &known.settings, yaml, Some(predefined));
         Some(settings(session.context, environment_name(node, &scope).as_deref()))
     }
 
@@ -439,7 +430,7 @@ const APART: [(&str, &[&str]); 4] = [
 ];
 
 fn with_defaults(own: &Arc<Map>, shared: &Shared) -> Map {
-    let mut map = (**own).clone();
+    let mut map = own.with_room(shared.defaults.len());
     let allowed = own.get("inherit").and_then(|inherit| inherit.get("default")).cloned();
     for entry in shared.defaults.iter() {
         let inherits = match allowed.as_ref().map(|node| &node.value) {
@@ -523,8 +514,8 @@ pub(crate) fn check_stop_jobs(drafts: &[Draft], session: &mut Session<'_>) {
         let Some(environment) = &draft.job.environment else { continue };
         let Some(stop) = &environment.on_stop else { continue };
         let group = &draft.group;
-        let Some(target) = drafts.iter().find(|other| other.group == *stop) else {
-            let hint = suggest::nearest(stop, drafts.iter().map(|draft| draft.group.as_str()))
+        let Some(target) = drafts.iter().find(|other| *other.group == **stop) else {
+            let hint = suggest::nearest(stop, drafts.iter().map(|draft| &*draft.group))
                 .map(|near| format!("did you mean `{near}`?"));
             let message = format!("job `{group}`: `environment:on_stop` names `{stop}`, which is no job");
             session.sink.error(draft.span, message).maybe_hint(hint);

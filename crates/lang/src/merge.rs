@@ -13,9 +13,7 @@ pub(crate) fn deep(lower: &Map, upper: &Map) -> Map {
                 below.key_span = entry.key_span;
                 below.value = node(&below.value, &entry.value);
             }
-            None => {
-                merged.set(entry.clone());
-            }
+            None => merged.add(entry.clone()),
         }
     }
     merged

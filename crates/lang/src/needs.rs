@@ -1,6 +1,8 @@
 //! `needs` and `dependencies`: names to jobs of the plan.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::compile::Shared;
 use crate::job::{Draft, matrix_names};
@@ -60,24 +62,31 @@ fn need(node: &Node) -> Need {
     }
 }
 
-/// The jobs by name, and by the name that copies share.
+/// The jobs by the name that copies share, and copies by their own.
 struct Names {
     instances: BTreeMap<String, usize>,
-    groups: BTreeMap<String, Vec<usize>>,
+    /// The copies of a job stand side by side.
+    groups: BTreeMap<Arc<str>, Range<usize>>,
 }
 
 impl Names {
     fn of(drafts: &[Draft]) -> Self {
         let mut names = Self { instances: BTreeMap::new(), groups: BTreeMap::new() };
         for (at, draft) in drafts.iter().enumerate() {
-            names.instances.insert(draft.job.name.clone(), at);
-            names.groups.entry(draft.group.clone()).or_default().push(at);
+            if *draft.job.name != *draft.group {
+                names.instances.insert(draft.job.name.clone(), at);
+            }
+            names.groups.entry(draft.group.clone()).or_insert(at..at).end = at + 1;
         }
         names
     }
 
-    fn find(&self, name: &str) -> Option<Vec<usize>> {
-        self.groups.get(name).cloned().or_else(|| self.instances.get(name).map(|at| vec![*at]))
+    fn instance(&self, name: &str) -> Option<usize> {
+        self.instances.get(name).copied().or_else(|| self.groups.get(name)?.clone().last())
+    }
+
+    fn find(&self, name: &str) -> Option<Range<usize>> {
+        self.groups.get(name).cloned().or_else(|| self.instances.get(name).map(|at| *at..at + 1))
     }
 }
 
@@ -143,7 +152,7 @@ fn instances_of(draft: &Draft, need: &Need, name: &str, names: &Names, session: 
     let group = &draft.group;
     let Some(all) = names.find(name) else {
         if !need.optional {
-            let known = names.groups.keys().map(String::as_str);
+            let known = names.groups.keys().map(|name| &**name);
             let hint = suggest::nearest(name, known).map(|near| format!("did you mean `{near}`?"));
             session
                 .sink
@@ -152,7 +161,7 @@ fn instances_of(draft: &Draft, need: &Need, name: &str, names: &Names, session: 
         }
         return Vec::new();
     };
-    let Some(matrix) = &need.matrix else { return all };
+    let Some(matrix) = &need.matrix else { return all.collect() };
     let Some(matrix) = with_own_values(matrix, draft, session) else { return Vec::new() };
     let Some(wanted) = matrix_names(name, &matrix) else {
         session.sink.error(need.span, format!("job `{group}`: the matrix in `needs` makes too many names"));
@@ -160,8 +169,8 @@ fn instances_of(draft: &Draft, need: &Need, name: &str, names: &Names, session: 
     };
     let mut found = Vec::new();
     for name in wanted {
-        match names.instances.get(&name) {
-            Some(at) => found.push(*at),
+        match names.instance(&name) {
+            Some(at) => found.push(at),
             None if need.optional => {}
             None => {
                 session
@@ -241,7 +250,7 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
     let mut dependencies = Vec::new();
     for name in listed {
         let Some(targets) = names.find(&name) else {
-            let hint = suggest::nearest(&name, names.groups.keys().map(String::as_str))
+            let hint = suggest::nearest(&name, names.groups.keys().map(|name| &**name))
                 .map(|near| format!("did you mean `{near}`?"));
             session
                 .sink
@@ -249,8 +258,8 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
                 .maybe_hint(hint);
             continue;
         };
-        if drafts[at].placed && targets.iter().any(|target| drafts[*target].job.stage > stage) {
-            let later = &shared.stages[drafts[targets[0]].job.stage];
+        if drafts[at].placed && targets.clone().any(|target| drafts[target].job.stage > stage) {
+            let later = &shared.stages[drafts[targets.start].job.stage];
             session.sink.error(
                 span,
                 format!("job `{group}`: `dependencies` names `{name}`, whose stage `{later}` comes later"),
@@ -259,7 +268,7 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
         if let Some(needs) = &drafts[at].needs {
             let needed = needs
                 .iter()
-                .any(|need| need.job.as_ref().is_some_and(|job| *job == name || drafts[targets[0]].group == *job));
+                .any(|need| need.job.as_ref().is_some_and(|job| *job == name || *drafts[targets.start].group == **job));
             if !needed && drafts[at].own_needs.is_none() {
                 session
                     .sink
@@ -270,9 +279,8 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
                     .hint(format!("add `{name}` to `needs`"));
             }
         }
-        dependencies.extend(
-            targets.into_iter().filter(|target| drafts[*target].included).map(|target| drafts[target].job.name.clone()),
-        );
+        dependencies
+            .extend(targets.filter(|target| drafts[*target].included).map(|target| drafts[target].job.name.clone()));
     }
     drafts[at].job.dependencies = Some(dependencies);
 }

@@ -2,6 +2,7 @@
 //!
 //! The parser's events are composed here: aliases, merge keys, duplicate keys, YAML 1.1 scalars and `!reference`.
 
+mod common;
 mod compose;
 mod scalar;
 
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use compose::compose;
-pub(crate) use scalar::{float_text, resolve};
+pub(crate) use scalar::{float_text, resolve, resolve_with};
 
 /// Number of a file in [`crate::diagnostic::Sink`].
 pub(crate) type FileId = u32;
@@ -87,6 +88,18 @@ pub(crate) struct Entry {
 const INDEXED_FROM: usize = 24;
 
 impl Map {
+    /// A mapping of entries whose keys all differ; `None` where they do not.
+    pub fn of_different(entries: Vec<Entry>) -> Option<Self> {
+        let mut map = Self { entries, index: None };
+        map.index_from(0);
+        let all = &map.entries;
+        let differ = match &map.index {
+            Some(index) => index.len() == all.len(),
+            None => (1..all.len()).all(|at| !all[..at].iter().any(|other| is_same_key(&other.key, &all[at].key))),
+        };
+        differ.then_some(map)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
@@ -143,9 +156,14 @@ impl Map {
         if let Some(at) = self.position(&entry.key) {
             return Some(std::mem::replace(&mut self.entries[at], entry));
         }
+        self.add(entry);
+        None
+    }
+
+    /// Adds a key that is not there.
+    pub fn add(&mut self, entry: Entry) {
         self.entries.push(entry);
         self.index_from(self.entries.len() - 1);
-        None
     }
 
     /// Takes a key out.
@@ -171,9 +189,14 @@ impl Map {
     fn position(&self, key: &str) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
-            None => self.entries.iter().position(|entry| &*entry.key == key),
+            None => self.entries.iter().position(|entry| is_same_key(&entry.key, key)),
         }
     }
+}
+
+/// Most keys differ in length or in their first byte, which takes no call to see.
+fn is_same_key(one: &str, two: &str) -> bool {
+    one.len() == two.len() && one.as_bytes().first() == two.as_bytes().first() && one == two
 }
 
 impl Node {

@@ -1,10 +1,12 @@
 //! Layers of variables, and the predefined ones.
 
 mod environment;
+mod job;
 
 use std::collections::BTreeMap;
 
 pub use environment::{environment_slug, environment_tier};
+pub(crate) use job::OfJob;
 use serin_model::plan::{Job, Plan, Variable};
 
 use crate::context::{Context, SettingVariable};
@@ -20,6 +22,8 @@ pub(crate) enum Source<'a> {
     Keyed(&'a Layer),
     /// A few of one job, for which keys would cost more than they save; of the same key the last counts.
     Listed(&'a [Variable]),
+    /// Made when they are asked for.
+    Made(Option<&'a OfJob<'a>>),
 }
 
 impl<'a> Source<'a> {
@@ -27,6 +31,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Keyed(layer) => layer.get(key),
             Self::Listed(list) => list.iter().rev().find(|variable| variable.key == key),
+            Self::Made(of_job) => of_job?.get(key),
         }
     }
 }
@@ -39,12 +44,12 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     /// What was known before any file was read, over that the settings, with a file's and a job's variables between.
-    pub fn new(known: &'a Known, settings: &'a Layer, file: &'a [Variable], job: &'a [Variable]) -> Self {
+    pub fn new(known: &'a Known, settings: &'a Layer, file: &'a [Variable], job: Option<&'a OfJob<'a>>) -> Self {
         let layers = [
             Source::Keyed(&known.pipeline),
             Source::Keyed(settings),
             Source::Listed(file),
-            Source::Listed(job),
+            Source::Made(job),
             Source::Keyed(&known.predefined),
         ];
         Self { layers }
@@ -116,7 +121,7 @@ impl Known {
 
     /// What a whole file sees, with its root variables.
     pub fn scope_with<'a>(&'a self, file: &'a [Variable]) -> Scope<'a> {
-        Scope::new(self, &self.settings, file, &[])
+        Scope::new(self, &self.settings, file, None)
     }
 
     /// What `include` sees.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, Tag, options};
 
-use super::{Entry, FileId, Map, Node, Null, Span, Value, resolve};
+use super::{Entry, FileId, Map, Node, Null, Span, Value, common, resolve};
 use crate::diagnostic::Sink;
 
 /// Levels of nesting in one file, aliases expanded.
@@ -27,6 +27,21 @@ pub(crate) struct Document {
 
 /// Reads all documents of a text; what cannot be read is reported and ends the reading.
 pub(crate) fn compose(text: &str, file: FileId, sink: &mut Sink) -> Option<Vec<Document>> {
+    let Some(root) = common::read(text, file) else { return compose_any(text, file, sink) };
+    debug_assert!(is_read_the_same(&root, text, file), "{text:?}");
+    Some(vec![Document { root }])
+}
+
+/// Whether the general parser reads the same, and finds nothing to tell.
+fn is_read_the_same(root: &Node, text: &str, file: FileId) -> bool {
+    let mut sink = Sink::default();
+    let documents = compose_any(text, file, &mut sink);
+    let same = documents.is_some_and(|all| matches!(&all[..], [one] if one.root == *root));
+    same && sink.count() == 0
+}
+
+/// As [`compose`], by the general parser.
+pub(super) fn compose_any(text: &str, file: FileId, sink: &mut Sink) -> Option<Vec<Document>> {
     let options = options! { emit_comments: false, simple_key_max_lookahead: KEY_CHARS_MAX };
     let mut composer = Composer {
         parser: Parser::new_from_str_with_options(text, options),

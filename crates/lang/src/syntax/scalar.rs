@@ -1,9 +1,16 @@
 //! Plain scalars, as Ruby's Psych reads YAML 1.1.
 
+use std::sync::Arc;
+
 use super::{Null, Value};
 
 /// The value of a plain (not quoted) scalar.
 pub(crate) fn resolve(text: &str) -> Value {
+    resolve_with(text, |text| text.into())
+}
+
+/// As [`resolve`], with texts made by `make`.
+pub(crate) fn resolve_with(text: &str, make: impl FnOnce(&str) -> Arc<str>) -> Value {
     let Some(first) = text.bytes().next() else {
         return Value::Null(Null::Empty);
     };
@@ -12,7 +19,7 @@ pub(crate) fn resolve(text: &str) -> Value {
         b'0'..=b'9' | b'-' | b'+' | b'.' => number(text),
         _ => None,
     }
-    .unwrap_or_else(|| Value::Text(text.into()))
+    .unwrap_or_else(|| Value::Text(make(text)))
 }
 
 fn word(text: &str) -> Option<Value> {
