@@ -265,7 +265,8 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
                 format!("job `{group}`: `dependencies` names `{name}`, whose stage `{later}` comes later"),
             );
         }
-        if let Some(needs) = &drafts[at].needs {
+        // A job that needs nothing downloads nothing, whatever it lists.
+        if let Some(needs) = drafts[at].needs.as_ref().filter(|needs| !needs.is_empty()) {
             let needed = needs
                 .iter()
                 .any(|need| need.job.as_ref().is_some_and(|job| *job == name || *drafts[targets.start].group == **job));
