@@ -49,7 +49,6 @@ fn path(path: &TreePath) {
 }
 
 fn harmless(reading: &Reading) {
-    reading.notes.iter().for_each(|note| line(note));
     match &reading.content {
         Content::Findings(findings) => {
             for finding in findings {

@@ -18,6 +18,7 @@ use std::io::{self, Read};
 
 use crate::coverage::{Coverage, Full};
 use crate::finding::Finding;
+use crate::note::Note;
 use crate::place::Places;
 use crate::test_case::TestCase;
 
@@ -113,7 +114,7 @@ pub struct Reading {
     /// What it holds.
     pub content: Content,
     /// What people should know of it though it is no error, such as paths outside the tree.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// Why a report cannot be read.
@@ -200,11 +201,11 @@ impl Found {
     }
 
     fn finish(self) -> Reading {
-        let notes = outside_note(self.outside, "findings name places").into_iter().collect();
+        let notes = (self.outside > 0).then_some(Note::FindingsOutside(self.outside)).into_iter().collect();
         Reading { content: Content::Findings(self.findings), notes }
     }
 }
 
-fn outside_note(count: usize, what: &str) -> Option<String> {
-    (count > 0).then(|| format!("{count} {what} outside the tree; those places are left out"))
+fn files_outside(count: usize) -> Vec<Note> {
+    (count > 0).then_some(Note::FilesOutside(count)).into_iter().collect()
 }

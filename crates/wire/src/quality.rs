@@ -24,6 +24,9 @@ pub struct Judgement {
     pub job_coverage: Vec<JobCoverage>,
     /// What people should know of the reports.
     pub notes: Vec<String>,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub notes_zh: Vec<String>,
 }
 
 /// What `coverage:` of a job found in its output.

@@ -192,8 +192,11 @@ impl Told<'_> {
                 format!("{name} 的质量门禁未通过：请修复其指出的问题{names}"),
             ),
             Verdict::Missing => self.pick(
-                format!("the quality gate of {name} says nothing: analyse this commit again{names}"),
-                format!("{name} 的质量门禁没有结果：请重新分析此提交{names}"),
+                format!(
+                    "the quality gate of {name} says nothing yet: wait for its analysis, or analyse this commit \
+                     again{names}"
+                ),
+                format!("{name} 的质量门禁尚无结果：请等待分析完成，或重新分析此提交{names}"),
             ),
         }
     }

@@ -7,6 +7,7 @@ use super::input::Input;
 use super::xml::{Element, Token, Xml};
 use super::{Content, Format, OUTPUTS_BYTES_MAX, ReadError, Reading, TESTS_MAX};
 use crate::finding::LINE_MAX;
+use crate::note::Note;
 use crate::place::Places;
 use crate::test_case::{Detail, Outcome, TestCase};
 use crate::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, OUTPUT_BYTES_MAX};
@@ -227,8 +228,7 @@ impl Walk<'_> {
     }
 
     fn finish(self) -> Reading {
-        let note = || format!("the output of {} tests is left out: the report holds too much of it", self.cut);
-        let notes = (self.cut > 0).then(note).into_iter().collect();
+        let notes = (self.cut > 0).then_some(Note::OutputsLeftOut(self.cut)).into_iter().collect();
         Reading { content: Content::Tests(self.tests), notes }
     }
 }

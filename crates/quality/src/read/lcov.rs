@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read};
 
 use super::input::{Input, limit_of};
-use super::{Content, Format, ReadError, Reading, full, outside_note};
+use super::{Content, Format, ReadError, Reading, files_outside, full};
 use crate::coverage::{Coverage, FileCoverage};
 use crate::place::{Places, TreePath};
 
@@ -46,8 +46,7 @@ pub(super) fn read(mut input: Input<impl Read>, places: &Places) -> Result<Readi
     if trace.records == 0 {
         return Err(malformed(input.line(), "it holds no record"));
     }
-    let notes = outside_note(trace.outside, "files lie").into_iter().collect();
-    Ok(Reading { content: Content::Coverage(trace.coverage), notes })
+    Ok(Reading { notes: files_outside(trace.outside), content: Content::Coverage(trace.coverage) })
 }
 
 impl Trace<'_> {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::input::Input;
 use super::xml::{Element, Token, Xml};
-use super::{Content, Format, ReadError, Reading, full, outside_note};
+use super::{Content, Format, ReadError, Reading, files_outside, full};
 use crate::coverage::{Coverage, FileCoverage};
 use crate::place::{Places, TreePath};
 
@@ -63,8 +63,7 @@ pub(super) fn read(format: Format, input: Input<impl Read>, places: &Places) -> 
             Token::Close(name) => walk.close(&name)?,
         }
     }
-    let notes = outside_note(walk.outside, "files lie").into_iter().collect();
-    Ok(Reading { content: Content::Coverage(walk.coverage), notes })
+    Ok(Reading { notes: files_outside(walk.outside), content: Content::Coverage(walk.coverage) })
 }
 
 impl Walk<'_> {

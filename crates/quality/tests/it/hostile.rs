@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use proptest::prelude::*;
-use serin_quality::{Content, Format, Places, Reading, read};
+use serin_quality::gate::Language;
+use serin_quality::{Content, Format, Note, Places, Reading, read};
 
 fn error(format: Format, text: &str) -> String {
     match read(format, text.as_bytes(), &Places::default()) {
@@ -100,7 +101,9 @@ fn texts_are_plain_and_places_inside() {
         panic!("no findings");
     };
     assert_eq!(found.len(), 3);
-    assert_eq!(notes, ["2 findings name places outside the tree; those places are left out"]);
+    assert_eq!(notes, [Note::FindingsOutside(2)]);
+    let told = notes[0].sentence(Language::English);
+    assert_eq!(told, "2 findings name places outside the tree; those places are left out");
     assert!(found[0].location.is_none() && found[1].location.is_none());
     let at = found[2].location.as_ref().unwrap();
     assert_eq!((at.path.as_str(), at.line, at.end_line), ("ok.c", 0, 0));

@@ -24,7 +24,7 @@ fn content(bytes: &[u8], folder: &Path) -> (Format, Content) {
     let format = Format::detect(bytes).unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(bytes)));
     let root = folder.canonicalize().unwrap().to_string_lossy().into_owned();
     let reading = read(format, bytes, &Places::new([root, folder.to_string_lossy().into_owned()])).unwrap();
-    assert_eq!(reading.notes, [""; 0]);
+    assert_eq!(reading.notes, []);
     (format, reading.content)
 }
 

@@ -102,7 +102,7 @@ fn read_content(head: &[u8], whole: impl Read, (name, places): (&str, &Places)) 
     let format = Format::detect(head).context("it is in no known format")?;
     let reading = read(format, whole, places)?;
     for note in &reading.notes {
-        terminal::note(&format!("{name}: {note}"));
+        terminal::note(&format!("{name}: {}", note.sentence(Language::English)));
     }
     Ok(reading.content)
 }

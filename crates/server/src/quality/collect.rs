@@ -13,7 +13,7 @@ use serin_quality::{Content, Finding, Format, Places, Reading, TreePath, fingerp
 use serin_store::pipeline::{self as pipelines, Job, Pipeline};
 use serin_store::quality as rows;
 
-use super::record::{Body, LinesRecord};
+use super::record::{Body, LinesRecord, Said};
 use super::sonarqube::analysis;
 use super::trend::Summary;
 use crate::App;
@@ -153,7 +153,7 @@ async fn keep_file(app: &App, (job, pipeline): (&Job, &Pipeline), kind: &str, fi
             format,
             outcome: Ok(format!("{format}, {}", told(&reading.content))),
             summary: serde_json::to_string(&Summary::of(&reading.content))?,
-            notes: reading.notes,
+            notes: reading.notes.into_iter().map(Into::into).collect(),
             body: body(app, pipeline, reading.content).await?,
         },
         Err(problem) => Kept::bare(path, format, Err(problem)),
@@ -168,7 +168,7 @@ struct Kept {
     /// What it holds in a few words, or why it cannot be read.
     outcome: std::result::Result<String, String>,
     summary: String,
-    notes: Vec<String>,
+    notes: Vec<Said>,
     body: Body,
 }
 

@@ -16,7 +16,7 @@ use serin_store::quality::{self as rows, Report};
 use serin_wire::quality as wire;
 
 use super::details::{Details, TESTS_MAX, TestDetails, end_of, history};
-use super::record::{Body, add_coverage};
+use super::record::{Body, Said, add_coverage};
 use crate::App;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::record::decode;
@@ -55,7 +55,7 @@ struct Reports {
     findings: Option<Vec<Traced>>,
     tests: Option<Vec<TestCase>>,
     coverage: Option<Coverage>,
-    notes: Vec<String>,
+    notes: Vec<(String, String)>,
 }
 
 /// What a change touches.
@@ -92,9 +92,10 @@ pub(super) async fn gather(app: &App, pipeline: &Pipeline, wanted: Wanted) -> Re
     let touched = touched(app, pipeline).await?;
     let mut gathered = Gathered {
         facts: Facts { reports: states, today: today(), gates: gates(sonarqube), ..Facts::default() },
-        shown: wire::Judgement { base_pipeline, job_coverage, notes: head.notes.clone(), ..Default::default() },
+        shown: wire::Judgement { base_pipeline, job_coverage, ..Default::default() },
         details: Details::default(),
     };
+    head.notes.iter().for_each(|(english, chinese)| gathered.note(english, chinese));
     gathered.findings(&head, &base, &touched);
     if let Some(tests) = &head.tests {
         let histories = histories(app, pipeline, tests).await?;
@@ -191,8 +192,9 @@ fn reports(rows: Vec<Report>) -> Result<Reports> {
     let damaged = || Error::new(Kind::Internal, "stored report is damaged");
     let mut all = Reports::default();
     for row in rows {
-        let notes: Vec<String> = serde_json::from_str(&row.notes)?;
-        all.notes.extend(notes.into_iter().map(|note| format!("{} {}: {note}", row.kind, row.path)));
+        let notes: Vec<Said> = serde_json::from_str(&row.notes)?;
+        let of_report = |said: String| format!("{} {}: {said}", row.kind, row.path);
+        all.notes.extend(notes.into_iter().map(Said::both).map(|(en, zh)| (of_report(en), of_report(zh))));
         match decode(&row.body)? {
             Body::Nothing => {}
             Body::Findings(found) => {
@@ -303,6 +305,12 @@ fn runs_of(
 }
 
 impl Gathered {
+    /// Notes what people should know.
+    fn note(&mut self, english: &str, chinese: &str) {
+        self.shown.notes.push(english.to_owned());
+        self.shown.notes_zh.push(chinese.to_owned());
+    }
+
     fn findings(&mut self, head: &Reports, base: &Reports, touched: &Touched) {
         let Some(found) = &head.findings else { return };
         let FindingChange { mut new, remaining, fixed } = match &base.findings {
@@ -310,8 +318,10 @@ impl Gathered {
             None => compare::findings_without_base(found, &touched.lines),
         };
         if base.findings.is_none() {
-            let note = "the merge base has no report of findings: those on changed lines count as new";
-            self.shown.notes.push(note.to_owned());
+            self.note(
+                "the merge base has no report of findings: those on changed lines count as new",
+                "合并基准没有问题报告：变更行上的问题均视为新增",
+            );
         }
         new.sort_by_key(|index| std::cmp::Reverse(found[*index].finding.severity));
         new.iter().for_each(|index| self.details.finding(finding(&found[*index])));
@@ -376,8 +386,10 @@ impl Gathered {
         if touched.whole {
             self.details.coverage(coverage, &touched.lines);
         } else {
-            let note = "the difference is too large to look at: coverage of the changed lines is not measured";
-            self.shown.notes.push(note.to_owned());
+            self.note(
+                "the difference is too large to look at: coverage of the changed lines is not measured",
+                "差异过大，无法统计变更行覆盖率",
+            );
         }
         self.shown.coverage = Some(wire::Coverage {
             changed: changed.map(pair),

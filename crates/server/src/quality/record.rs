@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serin_model::quality::Severity;
 use serin_quality::coverage::FileCoverage;
+use serin_quality::gate::Language;
 use serin_quality::test_case::Detail;
-use serin_quality::{Coverage, Finding, Fingerprint, Location, Outcome, TestCase, Traced, TreePath};
+use serin_quality::{Coverage, Finding, Fingerprint, Location, Note, Outcome, TestCase, Traced, TreePath};
 
 /// What one report file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +21,32 @@ pub(super) enum Body {
     Tests(Vec<TestRecord>),
     /// Lines by file.
     Coverage(BTreeMap<String, LinesRecord>),
+}
+
+/// Something in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Said {
+    /// English, Chinese.
+    Both(String, String),
+    /// English alone, as earlier versions kept it.
+    English(String),
+}
+
+impl From<Note> for Said {
+    fn from(note: Note) -> Self {
+        Self::Both(note.sentence(Language::English), note.sentence(Language::Chinese))
+    }
+}
+
+impl Said {
+    /// English, Chinese.
+    pub(super) fn both(self) -> (String, String) {
+        match self {
+            Self::Both(english, chinese) => (english, chinese),
+            Self::English(english) => (english.clone(), english),
+        }
+    }
 }
 
 /// A traced finding.
@@ -165,6 +192,15 @@ pub(super) fn add_coverage(files: &BTreeMap<String, LinesRecord>, whole: &mut Co
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_of_earlier_versions_are_read() {
+        let kept: Vec<Said> = serde_json::from_str(r#"["old",["new","新"]]"#).unwrap();
+        let told: Vec<(String, String)> = kept.into_iter().map(Said::both).collect();
+        assert_eq!(told, [("old".into(), "old".into()), ("new".into(), "新".into())]);
+        let both = serde_json::to_string(&Said::from(Note::FilesOutside(2))).unwrap();
+        assert!(both.starts_with("[\"2 files lie"), "{both}");
+    }
 
     #[test]
     fn records_are_read_back() {

@@ -104,7 +104,10 @@ fn of(shown: Shown, language: Language) -> Option<QualityView> {
         tests: details.tests.into_iter().take(LISTED_MAX).map(|test| self::test(test, t)).collect(),
         may_override: open && failed && judgement.blocks && shown.overridden.is_none(),
         passed_by: shown.overridden.map(|by| (by.name, by.reason)),
-        notes: judgement.notes,
+        notes: match language {
+            Language::Chinese if judgement.notes_zh.len() == judgement.notes.len() => judgement.notes_zh,
+            _ => judgement.notes,
+        },
     })
 }
 

@@ -152,7 +152,7 @@ async fn an_analysis_is_waited_for_also_over_a_crash_and_only_the_projects_serve
     double.say(&[("/sonar/api/ce/task", 200, json!({ "task": { "id": "AX-1", "status": "PENDING" } }))]);
     let (mut server, tree) = begun(&double, &trap).await?;
     let (path, head) = proposed(&server, &tree).await?;
-    gate_until(&server, &path, "missing", "(the analysis is under way)").await?;
+    gate_until(&server, &path, "missing", "says nothing yet: wait for its analysis").await?;
     assert_eq!(merge(&server, &path).await?, StatusCode::CONFLICT);
     server.kill().await?;
     double.say(&[("/sonar/api/ce/task", 503, json!("no"))]);

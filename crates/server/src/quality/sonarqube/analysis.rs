@@ -98,7 +98,7 @@ pub async fn begin(app: &App, pipeline: &Pipeline, named: Named) -> Result<std::
         created_at: now().0,
     };
     rows::quality_sonarqube_task_add(&mut tx, &task).await?;
-    say(&mut tx, &task, ("PENDING", &["the analysis is under way".to_owned()])).await?;
+    say(&mut tx, &task, ("PENDING", &[])).await?;
     tx.commit().await?;
     app.analyses.notify_one();
     Ok(Ok(()))
