@@ -1,10 +1,12 @@
 //! A page in real Chromium, driven by chromedriver (W3C WebDriver, and Chrome's own `goog/cdp/execute`): how long its own
 //! work takes until it is loaded, and how long the frames are while it is scrolled from its top to its end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::http::Client;
@@ -24,6 +26,8 @@ const frame = now => {
 };
 requestAnimationFrame(now => { last = now; requestAnimationFrame(frame); });
 ";
+/// How long one answer of the driver may take.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// What the browser notes of a load, in milliseconds.
 const LOADED: &str = "
 const entry = performance.getEntriesByType('navigation')[0];
@@ -34,7 +38,9 @@ return { response: entry.responseEnd, ready: entry.domContentLoadedEventEnd, loa
 /// A browser with one window.
 pub struct Browser {
     driver: Child,
-    client: Client,
+    /// What the driver says; it ends where nobody reads.
+    _words: Box<dyn BufRead>,
+    port: u16,
     session: String,
 }
 
@@ -65,18 +71,17 @@ impl Browser {
             .spawn()
             .context("start `chromedriver`")?;
         let stdout = driver.stdout.take().context("chromedriver has no output")?;
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
+        let mut words = BufReader::new(stdout);
+        let port = (&mut words).lines().map_while(Result::ok).find_map(|line| {
             let (_, rest) = line.split_once("started successfully on port ")?;
             rest.trim_end_matches('.').parse::<u16>().ok()
         });
-        let address = format!("localhost:{}", port.context("chromedriver tells no port")?);
-        let client = Client { address, token: String::new() };
+        let port = port.context("chromedriver tells no port")?;
         let options = json!({ "args": ["--headless=new", "--no-sandbox", "--window-size=1400,900"] });
         let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
-        let answer = client.post("/session", &wanted)?;
+        let answer = exchange(port, "POST /session", &wanted.to_string())?;
         let session = answer["value"]["sessionId"].as_str().context("no session")?.to_owned();
-        let browser = Self { driver, client, session };
+        let browser = Self { driver, _words: Box::new(words), port, session };
         browser.devtools("Network.enable", &json!({}))?;
         browser.devtools("Performance.enable", &json!({}))?;
         browser.devtools("Network.setExtraHTTPHeaders", &json!({ "headers": { "PRIVATE-TOKEN": server.token } }))?;
@@ -120,9 +125,41 @@ impl Browser {
     }
 
     fn ask(&self, path: &str, body: &Value) -> Result<Value> {
-        let mut answer = self.client.post(&format!("/session/{}/{path}", self.session), body)?;
+        let mut answer = exchange(self.port, &format!("POST /session/{}/{path}", self.session), &body.to_string())?;
         Ok(answer["value"].take())
     }
+}
+
+/// One request to the driver, which keeps its connections open: the answer's length tells its end.
+fn exchange(port: u16, what: &str, body: &str) -> Result<Value> {
+    let mut stream = TcpStream::connect(("localhost", port)).context("connect to chromedriver")?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{what} HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = BufReader::new(stream);
+    let (mut line, mut length, mut first) = (String::new(), 0, String::new());
+    loop {
+        line.clear();
+        answer.read_line(&mut line)?;
+        let text = line.trim_end();
+        if text.is_empty() {
+            break;
+        }
+        if first.is_empty() {
+            text.clone_into(&mut first);
+        } else if let Some((name, value)) = text.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body)?;
+    ensure!(first.contains(" 200"), "{what}: {first}: {}", String::from_utf8_lossy(&body));
+    Ok(serde_json::from_slice(&body)?)
 }
 
 fn metric(metrics: &Value, key: &str) -> f64 {
@@ -134,7 +171,7 @@ fn metric(metrics: &Value, key: &str) -> f64 {
 impl Drop for Browser {
     fn drop(&mut self) {
         // The browser ends with its driver, in any case.
-        let _ = self.client.delete(&format!("/session/{}", self.session));
+        let _ = exchange(self.port, &format!("DELETE /session/{}", self.session), "");
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -30,11 +30,6 @@ impl Client {
         self.send("POST", path, &body.to_string())
     }
 
-    /// Asks that something be removed.
-    pub fn delete(&self, path: &str) -> Result<Value> {
-        self.send("DELETE", path, "")
-    }
-
     /// Asks for a page and returns its text.
     pub fn page(&self, path: &str) -> Result<String> {
         self.exchange("GET", path, "")
