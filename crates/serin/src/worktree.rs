@@ -54,11 +54,13 @@ pub struct Local {
 pub fn compile(folder: &Path, flags: &EventFlags) -> Result<Local> {
     let root = root(folder, flags)?;
     let (project, entry) = std::thread::scope(|scope| {
-        let entry = scope.spawn(|| entry(&root, flags).map(|entry| (Parsed::new(&entry), entry)));
-        let project = Project::at(root.clone(), flags);
-        (project, entry.join())
+        let project = scope.spawn(|| Project::at(root.clone(), flags));
+        // Here, as the tree is large, and memory comes cheaper to a process's first thread.
+        let entry = entry(&root, flags).map(|entry| (Parsed::new(&entry), entry));
+        (project.join(), entry)
     });
-    let (parsed, entry) = entry.map_err(|_| anyhow!("the pipeline file cannot be read"))??;
+    let project = project.map_err(|_| anyhow!("the repository cannot be looked at"))?;
+    let (parsed, entry) = entry?;
     let mut context = project.context(flags)?;
     let uses_changes = |file: &SourceFile| file.text().contains("changes");
     let asked = uses_changes(&entry);

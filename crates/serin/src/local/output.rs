@@ -1,5 +1,6 @@
 //! What people see while jobs run: prefixed lines, or a progress area on a terminal.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -42,7 +43,8 @@ pub struct Output {
 #[derive(Debug, Default)]
 struct State {
     width: usize,
-    jobs: Vec<String>,
+    /// The jobs that wrote something, numbered in turn.
+    jobs: HashMap<String, usize>,
 }
 
 /// One job's way to the output.
@@ -133,10 +135,8 @@ impl Output {
 
     fn prefix(&self, name: &str) -> String {
         let mut state = self.lock();
-        let index = state.jobs.iter().position(|job| job == name).unwrap_or_else(|| {
-            state.jobs.push(name.to_owned());
-            state.jobs.len() - 1
-        });
+        let next = state.jobs.len();
+        let index = state.jobs.get(name).copied().unwrap_or_else(|| *state.jobs.entry(name.to_owned()).or_insert(next));
         let width = state.width;
         let style: Style = COLOURS[index % COLOURS.len()].on_default();
         let length = name.chars().count();
