@@ -11,6 +11,8 @@ use super::{Event, EventFlags, Project};
 pub const ENV_FILE: &str = ".serin.env";
 /// Values that are shorter cannot be hidden without hiding everything.
 const MASKED_BYTES_MIN: usize = 8;
+/// Parts of names that speak of secrets.
+const SECRET_NAMES: [&str; 9] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "PRIVATE", "DSN"];
 
 /// Reads `KEY=VALUE`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
@@ -33,8 +35,8 @@ pub fn json(value: &str) -> String {
 }
 
 impl Project {
-    /// The variables of `.serin.env`: `KEY=VALUE` lines; values that can be hidden in logs are. Lines below `[plain]` are
-    /// shown, those below `[environment NAME]` are for the jobs of that environment.
+    /// The variables of `.serin.env`: `KEY=VALUE` lines; values that may be secrets are hidden in logs. Lines below `[plain]`
+    /// are shown, those below `[environment NAME]` are for the jobs of that environment.
     pub(super) fn settings(&self) -> Result<Vec<SettingVariable>> {
         let Some(file) = self.file(ENV_FILE)? else { return Ok(Vec::new()) };
         let mut settings = Vec::new();
@@ -80,11 +82,20 @@ impl Section {
     }
 
     fn variable(&self, key: &str, value: &str) -> SettingVariable {
-        let masked = !self.plain && value.len() >= MASKED_BYTES_MIN;
+        let masked = !self.plain && is_secret(key, value);
         let variable = Variable { masked, ..Variable::plain(key, value) };
         let environment_scope = self.scope.clone().unwrap_or_else(|| "*".to_owned());
         SettingVariable { variable, environment_scope, protected: false }
     }
+}
+
+/// Whether a value has to be hidden: what is nothing but words stands all over a log, and hiding it there helps nobody,
+/// unless its name says that it is a secret.
+fn is_secret(key: &str, value: &str) -> bool {
+    let key = key.to_ascii_uppercase();
+    let named_so = SECRET_NAMES.iter().any(|word| key.contains(word));
+    let is_wording = value.chars().all(|c| c.is_ascii_alphabetic() || " .,:/_-".contains(c));
+    value.len() >= MASKED_BYTES_MIN && (named_so || !is_wording)
 }
 
 fn unquoted(value: &str) -> &str {
@@ -177,9 +188,11 @@ mod tests {
     fn sections() {
         let shown = Section::parse("plain, environment review/*").unwrap();
         assert_eq!(shown, Section { plain: true, scope: Some("review/*".to_owned()) });
-        assert!(!shown.variable("A", "long enough").variable.masked);
-        let hidden = Section::default();
-        assert!(hidden.variable("A", "long enough").variable.masked && !hidden.variable("A", "short").variable.masked);
+        assert!(!shown.variable("A", "long enough 1").variable.masked);
+        let hidden = |key, value| Section::default().variable(key, value).variable.masked;
+        assert!(hidden("A", "long enough 1") && !hidden("A", "short1"));
+        assert!(!hidden("NODE_ENV", "production") && !hidden("HOST", "https://shop.example.org/"));
+        assert!(hidden("db_password", "correct-horse") && hidden("HOOK", "https://chat.example.org/T0/x"));
         assert!(Section::parse("secret").is_err());
     }
 }

@@ -92,11 +92,11 @@ fn named_jobs_run_with_what_they_need() {
 
 #[test]
 fn secrets_are_hidden_and_extra_secrets_come_from_the_environment() {
-    let project = project("a: {script: ['echo \"$TOKEN $OTHER $FILED\"'], rules: [{if: $TOKEN}]}");
-    project.write(".serin.env", "FILED=filed-secret\n[plain]\nSHOWN=shown-anyway\n");
+    let project = project("a: {script: ['echo \"$TOKEN $OTHER $FILED $MODE\"'], rules: [{if: $TOKEN}]}");
+    project.write(".serin.env", "FILED=filed-secret-1\nMODE=production\n[plain]\nSHOWN=shown-anyway\n");
     let mut command = project.command(&["run", "--secret", "TOKEN", "--secret", "OTHER=other-secret"]);
     let said = Said::of(&command.env("TOKEN", "token-secret").output().unwrap());
-    assert!(said.output.contains("a | [MASKED] [MASKED] [MASKED]"), "{}", said.output);
+    assert!(said.output.contains("a | [MASKED] [MASKED] [MASKED] production"), "{}", said.output);
 }
 
 #[test]
