@@ -1,6 +1,7 @@
 //! The progress area: one line for each running job, with its time and its last line of output.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,8 +64,8 @@ impl Live {
     /// Takes the area away.
     pub fn clear(&self) {
         self.bars().drain().for_each(|(_, bar)| bar.finish_and_clear());
-        // A terminal that is gone shows nothing.
-        let _ = self.area.clear();
+        // A terminal that is gone shows nothing. The area leaves the cursor at the end of the line above it.
+        let _ = self.area.clear().and_then(|()| writeln!(std::io::stdout()));
     }
 
     fn bars(&self) -> std::sync::MutexGuard<'_, HashMap<String, ProgressBar>> {

@@ -4,6 +4,7 @@ mod builtin;
 mod interrupt;
 mod quality;
 mod snapshots;
+mod terminal;
 mod watch;
 
 use crate::project::{Project, Said};
