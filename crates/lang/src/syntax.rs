@@ -2,9 +2,9 @@
 //!
 //! The parser's events are composed here: aliases, merge keys, duplicate keys, YAML 1.1 scalars and `!reference`.
 
-mod common;
 mod compose;
 mod scalar;
+mod subset;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, Tag, options};
 
-use super::{Entry, FileId, Map, Node, Null, Span, Value, common, resolve};
+use super::{Entry, FileId, Map, Node, Null, Span, Value, resolve, subset};
 use crate::diagnostic::Sink;
 
 /// Levels of nesting in one file, aliases expanded.
@@ -27,7 +27,7 @@ pub(crate) struct Document {
 
 /// Reads all documents of a text; what cannot be read is reported and ends the reading.
 pub(crate) fn compose(text: &str, file: FileId, sink: &mut Sink) -> Option<Vec<Document>> {
-    let Some(root) = common::read(text, file) else { return compose_any(text, file, sink) };
+    let Some(root) = subset::read(text, file) else { return compose_any(text, file, sink) };
     debug_assert!(is_read_the_same(&root, text, file), "{text:?}");
     Some(vec![Document { root }])
 }
