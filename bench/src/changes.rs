@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde_json::json;
 
 use crate::chromium::Browser;
+use crate::git::git;
 use crate::server::Server;
 use crate::statistics::quantile;
 
@@ -132,22 +132,7 @@ fn prepare(server: &Server, tree: &Path) -> Result<()> {
     std::fs::write(tree.join("cobertura.xml"), whole)?;
     git(tree, &["add", "."])?;
     git(tree, &["commit", "--quiet", "--message", "Large"])?;
-    git(tree, &["push", "--quiet", "-o", "merge_request.create", "origin", "large"])
-}
-
-fn git(tree: &Path, arguments: &[&str]) -> Result<()> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(tree)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .envs([("GIT_AUTHOR_NAME", "Bench"), ("GIT_AUTHOR_EMAIL", "bench@localhost")])
-        .envs([("GIT_COMMITTER_NAME", "Bench"), ("GIT_COMMITTER_EMAIL", "bench@localhost")])
-        .output()
-        .context("start `git`")?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`git {}` failed: {}", arguments[0], errors.trim());
+    git(tree, &["push", "--quiet", "-o", "merge_request.create", "origin", "large"])?;
     Ok(())
 }
 

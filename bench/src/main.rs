@@ -4,12 +4,17 @@
 //! than 0 where a bound does not hold.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program of the developers")]
 
+mod canary;
 mod changes;
 mod chromium;
+mod docker;
+mod git;
 mod http;
 mod listing;
 mod local;
+mod nodes;
 mod once;
+mod project;
 mod push;
 mod server;
 mod statistics;
@@ -28,6 +33,8 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
        serin-bench list [--jobs N] [--peer PROGRAM] [--serin PROGRAM]
        serin-bench traps [--serin PROGRAM]
        serin-bench changes [--serin PROGRAM]
+       serin-bench canary [--cases all|worse|same] [--lanes N] [--minutes N] [--rate N] [--serin PROGRAM]
+       serin-bench nodes [--nodes N] [--serin PROGRAM]
 
   push   from a push to the first process of its first job, and the server's memory
   run    `serin run` against gitlab-ci-local and against a loop of bash
@@ -35,6 +42,14 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
   traps  hostile pipeline files: time and memory until they are refused
   changes  the pages of a merge request with 5,000 changed files and 2,000 findings
 
+  canary   canaries on containers under load: seven regressions, twenty unchanged versions
+  nodes    200 containers as nodes: what looking at them costs; 50 deployed, against `docker run`
+
+  --cases WHICH     all, the worse versions alone, or the unchanged ones alone (default: all)
+  --lanes N         environments side by side (default 7)
+  --minutes N       how long a canary is (default 12)
+  --rate N          requests a second to each environment (default 40)
+  --nodes N         containers that are looked at (default 200)
   --gitlab-ci-local SCRIPT  its entry, for `node`; without it, it is not measured
   --pushes N        how many pushes (default 50)
   --jobs N          how many jobs (default 2000)
@@ -61,7 +76,12 @@ fn run() -> Result<bool> {
     if command.as_deref() == Some(once::ARGUMENT) {
         return once::main(arguments).map(|()| true);
     }
+    if command.as_deref() == Some(canary::service::ARGUMENT) {
+        return canary::service::main().map(|()| true);
+    }
     let mut pushes = PUSHES;
+    let mut plan = canary::Plan { lanes: 7, unchanged: 20, regressions: true, minutes: 12, rate: 40 };
+    let mut nodes = nodes::NODES;
     let mut gitlab_ci_local = None;
     let mut jobs = JOBS;
     let (mut serin, mut peer) = (None, None);
@@ -71,6 +91,16 @@ fn run() -> Result<bool> {
             "--pushes" => pushes = value.parse().with_context(|| format!("`{value}` is no number"))?,
             "--gitlab-ci-local" => gitlab_ci_local = Some(PathBuf::from(value)),
             "--jobs" => jobs = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--cases" => match value.as_str() {
+                "all" => {}
+                "worse" => plan.unchanged = 0,
+                "same" => plan.regressions = false,
+                _ => bail!("`--cases` is `all`, `worse` or `same`, not `{value}`"),
+            },
+            "--lanes" => plan.lanes = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--minutes" => plan.minutes = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--rate" => plan.rate = value.parse().with_context(|| format!("`{value}` is no number"))?,
+            "--nodes" => nodes = value.parse().with_context(|| format!("`{value}` is no number"))?,
             "--peer" => peer = Some(PathBuf::from(value)),
             "--serin" => serin = Some(PathBuf::from(value)),
             _ => bail!("unknown flag `{flag}`\n\n{HELP}"),
@@ -85,6 +115,8 @@ fn run() -> Result<bool> {
         Some("list") => listing::measure(&serin.map_or_else(beside, Ok)?, peer.as_deref(), jobs),
         Some("traps") => traps::measure(&serin.map_or_else(beside, Ok)?),
         Some("changes") => changes::measure(&serin.map_or_else(beside, Ok)?),
+        Some("canary") => canary::measure(&serin.map_or_else(beside, Ok)?, plan),
+        Some("nodes") => nodes::measure(&serin.map_or_else(beside, Ok)?, nodes),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(true)

@@ -4,13 +4,13 @@
 //! stamp of the ref's file, written by the `git` that the server runs); and when the job's shell runs its first command.
 
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
+use crate::git::git;
 use crate::server::Server;
 use crate::statistics::quantile;
 
@@ -108,19 +108,7 @@ impl<'a> Bench<'a> {
     }
 
     fn git(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new("git")
-            .args(arguments)
-            .current_dir(self.clone_folder())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .envs([("GIT_AUTHOR_NAME", "Bench"), ("GIT_AUTHOR_EMAIL", "bench@localhost")])
-            .envs([("GIT_COMMITTER_NAME", "Bench"), ("GIT_COMMITTER_EMAIL", "bench@localhost")])
-            .output()
-            .context("start `git`")?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "`git {}` failed: {}", arguments[0], errors.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        git(&self.clone_folder(), arguments)
     }
 
     fn push(&self, number: usize) -> Result<Push> {

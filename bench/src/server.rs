@@ -53,6 +53,11 @@ impl Server {
         Ok(Self { client: Client { address, token: text("token")? }, child })
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the resident memory in bytes, once it has not grown for a while.
     pub fn resident_at_rest(&self) -> Result<u64> {
         let deadline = Instant::now() + REST_TIME_MAX;

@@ -150,6 +150,12 @@ pub(crate) fn settings(context: &Context, environment: Option<&str>) -> Layer {
     layer
 }
 
+/// Settings of groups and project that an environment gets, the more specific scope winning.
+#[must_use]
+pub fn of_environment(context: &Context, environment: &str) -> Vec<Variable> {
+    settings(context, Some(environment)).into_values().collect()
+}
+
 /// How specific a scope is, where it holds: `*` least, then by length, the exact name most.
 fn specificity(scope: &str, environment: Option<&str>) -> Option<usize> {
     if scope == "*" || scope.is_empty() {

@@ -48,8 +48,20 @@ pub struct Service {
     pub command: Vec<String>,
     /// Further environment of a node.
     pub variables: Vec<(String, String)>,
+    /// Variables of the project that a node finds as files, by name.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub secrets: Vec<String>,
     /// Port inside a container; a process gets `PORT`.
     pub port: Option<u16>,
+    /// What a container may use.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub limits: Limits,
+    /// What a container keeps over versions.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub volumes: Vec<Volume>,
+    /// When a container that ended is started again.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub restart: Restart,
     /// How a node's health is asked.
     pub health: Health,
     /// How WARN and ERROR lines are told.
@@ -62,12 +74,77 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Health {
-    /// Path asked by GET; 200 to 399 is healthy.
+    /// What is asked.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub probe: Probe,
+    /// Path asked by [`Probe::Http`]; 200 to 399 is healthy.
     pub path: String,
     /// Milliseconds that a fresh node has to become healthy.
     pub timeout_ms: i64,
     /// Milliseconds between two checks.
     pub interval_ms: i64,
+}
+
+/// How a node is asked for its health.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Probe {
+    /// GET of [`Health::path`].
+    #[default]
+    Http,
+    /// A connection to its port that is taken.
+    Tcp,
+    /// A program and its arguments, run where the node runs; exit code 0 is healthy.
+    Command(Vec<String>),
+}
+
+/// `limits`; what is `None` is not limited, or by the platform alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Limits {
+    /// Bytes of memory; a container that needs more is ended.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+impl Limits {
+    /// These limits, and what `base` says where they say nothing.
+    #[must_use]
+    pub fn over(self, base: Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.or(base.memory_bytes),
+            cpu_milli: self.cpu_milli.or(base.cpu_milli),
+            pids: self.pids.or(base.pids),
+        }
+    }
+}
+
+/// One of `volumes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Volume {
+    /// A name, or the absolute path of a folder of the host.
+    pub source: String,
+    /// Where the container finds it.
+    pub target: String,
+    /// Whether it may not write there.
+    pub read_only: bool,
+}
+
+/// `service.restart`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Restart {
+    /// Whenever it ended.
+    #[default]
+    Always,
+    /// When it ended with another code than 0.
+    OnFailure,
+    /// Never.
+    Never,
 }
 
 /// `service.logs.format`.
@@ -109,6 +186,18 @@ pub struct Environment {
     pub min_serving: Option<u32>,
     /// Milliseconds that requests in flight have to finish on a node that is taken out.
     pub drain_timeout_ms: i64,
+    /// Names of the Docker hosts that the nodes are spread over; empty: the server's own engine.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub hosts: Vec<String>,
+    /// Names of the Docker networks that the nodes are in; empty: the engine's default.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub networks: Vec<String>,
+    /// Limits in this environment, over the service's.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub limits: Limits,
+    /// Environment of nodes here, over the service's.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub variables: Vec<(String, String)>,
 }
 
 /// What runs nodes.

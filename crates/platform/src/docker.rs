@@ -3,11 +3,17 @@
 //! What a node is to run stands in its container's labels, so a server that starts again adopts what it finds. The
 //! engine starts a crashed container again; one that never becomes healthy is given up here, and stopped.
 
+mod absence;
+mod cgroup;
 mod container;
 mod engine;
 mod follow;
 mod image;
+mod probe;
+mod secret;
+mod ssh;
 mod usage;
+mod volume;
 
 use crate::layout::{self, check_name};
 use crate::{Error, NodeKey, NodeSpec, NodeState, Observation, Platform, Usage};
@@ -22,24 +28,33 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::AbortHandle;
 
+use absence::Absence;
+use cgroup::Groups;
 use container::Found;
-pub use engine::Engine;
+pub use engine::{Engine, Host, Tls};
 use follow::{Follower, Seen};
 pub use image::ImageBuild;
+pub use volume::Policy;
 
 /// Nodes whose usage is asked for at the same time.
 const ASKED_AT_ONCE: usize = 16;
+/// What the engine gets to say what a container used; nothing is known of it otherwise.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What it said is not asked again before that.
+const USAGE_AGE_MS: i64 = 400;
 /// Between two tries to hear the engine's events.
 const EVENTS_RETRY: Duration = Duration::from_millis(500);
 
 /// Runs nodes as containers of a Docker Engine.
 pub struct DockerPlatform {
     inner: Arc<Inner>,
-    events: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 struct Inner {
     engine: Engine,
+    policy: Policy,
+    absence: Absence,
     /// Tells this platform's containers from others on the same engine.
     instance: String,
     changes: watch::Sender<u64>,
@@ -53,6 +68,24 @@ struct Node {
     seen: Arc<Mutex<Seen>>,
     woken: mpsc::Sender<()>,
     follower: AbortHandle,
+    meter: Mutex<Meter>,
+}
+
+/// What was used, and when that was read.
+#[derive(Clone, Copy, Default)]
+struct Sampled {
+    used: Usage,
+    at: Timestamp,
+}
+
+/// What was found out about how to measure a process.
+#[derive(Default)]
+struct Meter {
+    pid: Option<u32>,
+    /// `None`: it is no process of this machine.
+    groups: Option<Groups>,
+    /// What its engine said last.
+    asked: Option<Sampled>,
 }
 
 impl Drop for Node {
@@ -62,16 +95,20 @@ impl Drop for Node {
 }
 
 impl DockerPlatform {
-    /// Opens the platform on an engine and adopts every node of the folder `dir`'s instance that is there.
+    /// Opens the platform on an engine, called `name` where it is missed, and adopts every node of the folder `dir`'s
+    /// instance that is there.
     ///
     /// # Errors
     /// Where the engine does not answer, the folder cannot be used, or outside a tokio runtime.
-    pub async fn new(dir: &Path, engine: Engine) -> Result<Self, Error> {
+    pub async fn new(dir: &Path, (engine, name): (Engine, &str), policy: Policy) -> Result<Self, Error> {
         Handle::try_current().map_err(|_| Error::Runtime)?;
         layout::create_private(dir)?;
         let instance = container::instance(dir)?;
+        let (away, absence) = Absence::new();
         let inner = Arc::new(Inner {
-            engine,
+            engine: engine.clone(),
+            policy,
+            absence,
             instance,
             changes: watch::Sender::new(0),
             nodes: Mutex::default(),
@@ -79,7 +116,16 @@ impl DockerPlatform {
         });
         inner.adopt().await?;
         let events = tokio::spawn(hear(Arc::downgrade(&inner))).abort_handle();
-        Ok(Self { inner, events })
+        let weak = Arc::downgrade(&inner);
+        let tell = move |reason| weak.upgrade().map(|inner| inner.attended(&away, reason));
+        let attendance = tokio::spawn(absence::attend(engine, name.to_owned(), tell)).abort_handle();
+        Ok(Self { inner, tasks: [events, attendance] })
+    }
+
+    /// The engine that runs its nodes.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 
     /// Stops and forgets every node of this platform.
@@ -95,7 +141,7 @@ impl DockerPlatform {
 
 impl Drop for DockerPlatform {
     fn drop(&mut self) {
-        self.events.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
         guard(&self.inner.nodes).clear();
     }
 }
@@ -104,7 +150,7 @@ impl Drop for DockerPlatform {
 impl Platform for DockerPlatform {
     async fn apply(&self, spec: &NodeSpec) -> Result<(), Error> {
         check(&spec.key)?;
-        container::check(spec)?;
+        container::check(spec, &self.inner.policy)?;
         let order = self.inner.order(&spec.key);
         let _order = order.lock().await;
         let there = container::list(&self.inner.engine, &self.inner.instance, Some(&spec.key)).await?;
@@ -149,8 +195,20 @@ impl Platform for DockerPlatform {
             let nodes = guard(&self.inner.nodes);
             nodes.iter().filter(|(key, _)| key.environment == environment).map(|(_, node)| Arc::clone(node)).collect()
         };
-        let engine = &self.inner.engine;
-        let seen = futures_util::stream::iter(nodes).map(|node| async move { node.observe(engine).await });
+        let (measured, nodes) = tokio::task::spawn_blocking(move || {
+            let used: Vec<_> = nodes.iter().map(|node| node.measure()).collect();
+            (used, nodes)
+        })
+        .await
+        .map_err(|error| Error::Docker { attempt: "be measured", reason: error.to_string() })?;
+        let inner = &self.inner;
+        let seen = futures_util::stream::iter(nodes.into_iter().zip(measured)).map(|(node, used)| async move {
+            let sampled = match used {
+                Measured::Here(sampled) => sampled,
+                Measured::Elsewhere => node.asked(inner).await,
+            };
+            node.observation(sampled)
+        });
         Ok(seen.buffered(ASKED_AT_ONCE).collect().await)
     }
 
@@ -164,6 +222,10 @@ impl Platform for DockerPlatform {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
+    }
+
+    fn trouble(&self, _host: Option<&str>) -> Option<String> {
+        self.inner.absence.reason()
     }
 }
 
@@ -203,10 +265,27 @@ impl Inner {
                 inner.changed();
             }
         };
-        let follower = Follower::new(self.engine.clone(), found.clone(), Arc::clone(&seen));
+        let ways = (self.engine.clone(), self.absence.clone());
+        let follower = Follower::new(ways, found.clone(), Arc::clone(&seen));
         let follower = tokio::spawn(follower.run(wakes, changed)).abort_handle();
-        let node = Arc::new(Node { seen, woken, follower, found });
+        let node = Arc::new(Node { seen, woken, follower, found, meter: Mutex::default() });
         guard(&self.nodes).insert(node.found.key.clone(), node);
+    }
+
+    /// Takes note whether the engine is away; while it is, every node is looked at again and again.
+    fn attended(&self, away: &watch::Sender<Option<String>>, reason: Option<String>) {
+        let is_away = reason.is_some();
+        let changed = away.send_if_modified(|known| {
+            let changed = known.is_some() != is_away;
+            *known = reason;
+            changed
+        });
+        if changed {
+            self.changed();
+        }
+        if changed || is_away {
+            self.wake(None);
+        }
     }
 
     /// Wakes the follower of that container, or of all.
@@ -236,13 +315,46 @@ async fn hear(inner: std::sync::Weak<Inner>) {
     }
 }
 
+/// What was found without asking the engine.
+enum Measured {
+    Here(Sampled),
+    Elsewhere,
+}
+
 impl Node {
-    async fn observe(&self, engine: &Engine) -> Observation {
-        let seen = guard(&self.seen).clone();
-        let used = match seen.pid {
-            Some(_) => usage::read(engine, &self.found.id).await.unwrap_or_default(),
-            None => Usage::default(),
+    /// Measures a process of this machine.
+    fn measure(&self) -> Measured {
+        let here = |used| Measured::Here(Sampled { used, at: now() });
+        let Some(pid) = guard(&self.seen).pid else { return here(Usage::default()) };
+        let mut meter = guard(&self.meter);
+        if meter.pid != Some(pid) {
+            *meter = Meter { pid: Some(pid), groups: Groups::find(&self.found.id, pid), asked: None };
+        }
+        match &meter.groups {
+            Some(groups) => here(groups.usage().unwrap_or_default()),
+            None => Measured::Elsewhere,
+        }
+    }
+
+    /// Asks the engine what it used; what it said last where it is away or slow.
+    async fn asked(&self, inner: &Inner) -> Sampled {
+        let before = guard(&self.meter).asked;
+        let is_fresh = before.is_some_and(|before| now().since_ms(before.at) < USAGE_AGE_MS);
+        if is_fresh || inner.absence.reason().is_some() {
+            return before.unwrap_or_default();
+        }
+        let mut absence = inner.absence.clone();
+        let read = tokio::select! {
+            read = tokio::time::timeout(USAGE_TIMEOUT, usage::read(&inner.engine, &self.found.id)) => read.ok().flatten(),
+            _ = absence.begun() => None,
         };
+        let sampled = read.map(|used| Sampled { used, at: now() }).or(before);
+        guard(&self.meter).asked = sampled;
+        sampled.unwrap_or_default()
+    }
+
+    fn observation(&self, sampled: Sampled) -> Observation {
+        let seen = guard(&self.seen).clone();
         let (log_lines, log_warn, log_error) = seen.counts.read();
         Observation {
             key: self.found.key.clone(),
@@ -254,8 +366,8 @@ impl Node {
             pid: seen.pid,
             since: seen.since,
             restarts: seen.restarts,
-            usage: Usage { log_lines, log_warn, log_error, ..used },
-            sampled_at: now(),
+            usage: Usage { log_lines, log_warn, log_error, ..sampled.used },
+            sampled_at: sampled.at,
         }
     }
 }

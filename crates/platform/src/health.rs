@@ -1,6 +1,7 @@
-//! The health check of every platform: a GET by hand, so that a supervisor stays small.
+//! The health checks of every platform: a GET by hand, so that a supervisor stays small, a connection, or a command.
 
-use serin_model::service::Health;
+use serin_model::service::{Health, Probe};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::time::{sleep, timeout};
 
 /// Bytes read of an answer: the status line and something more.
 const HEAD_BYTES_MAX: usize = 1024;
-const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one check may take.
+pub(crate) const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Interval of the first checks of a fresh process; grows up to the set one.
 const INTERVAL_FIRST: Duration = Duration::from_millis(15);
@@ -20,11 +22,14 @@ const INTERVAL_FIRST: Duration = Duration::from_millis(15);
 pub(crate) type Check = Result<(), String>;
 
 /// Checks again and again and sends each result, until the receiver is gone.
-pub(crate) async fn watch(address: SocketAddr, health: Health, results: mpsc::Sender<Check>) {
-    let interval = Duration::from_millis(u64::try_from(health.interval_ms).unwrap_or(0)).max(INTERVAL_MIN);
+pub(crate) async fn watch<F>(ask: impl Fn() -> F, interval_ms: i64, results: mpsc::Sender<Check>)
+where
+    F: Future<Output = Check>,
+{
+    let interval = Duration::from_millis(u64::try_from(interval_ms).unwrap_or(0)).max(INTERVAL_MIN);
     let mut pause = INTERVAL_FIRST.min(interval);
     loop {
-        let result = check(address, &health.path).await;
+        let result = ask().await;
         pause = if result.is_ok() { interval } else { (pause * 5 / 4).min(interval) };
         if results.send(result).await.is_err() {
             return;
@@ -33,12 +38,23 @@ pub(crate) async fn watch(address: SocketAddr, health: Health, results: mpsc::Se
     }
 }
 
-async fn check(address: SocketAddr, path: &str) -> Check {
-    match timeout(CHECK_TIMEOUT, get(address, path)).await {
+/// Asks over the network, by GET or, of any other probe, by a connection; `within` bounds it.
+pub(crate) async fn ask(address: SocketAddr, health: &Health, within: Duration) -> Check {
+    let port = address.port();
+    let seconds = within.as_secs_f64();
+    if health.probe != Probe::Http {
+        return match timeout(within, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("port {port} takes no connection: {error}")),
+            Err(_) => Err(format!("port {port} took no connection within {seconds} s")),
+        };
+    }
+    let path = &health.path;
+    match timeout(within, get(address, path)).await {
         Ok(Ok(200..=399)) => Ok(()),
         Ok(Ok(status)) => Err(format!("`GET {path}` answered {status}")),
-        Ok(Err(error)) => Err(format!("`GET {path}` on port {}: {error}", address.port())),
-        Err(_) => Err(format!("`GET {path}` had no answer within {} s", CHECK_TIMEOUT.as_secs())),
+        Ok(Err(error)) => Err(format!("`GET {path}` on port {port}: {error}")),
+        Err(_) => Err(format!("`GET {path}` had no answer within {seconds} s")),
     }
 }
 

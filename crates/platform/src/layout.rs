@@ -1,12 +1,13 @@
 //! The folder of a node and the records in it.
 //!
 //! `DIR/nodes/ENVIRONMENT/NODE/` is private to the user (0700) and holds `spec.json`, `lock`, `control.sock`, `log`,
-//! `log.1`, `ended.json`, `supervisor.log`, and the service's `home` and `tmp`. `DIR/ports/` holds one lock per port.
+//! `log.1`, `ended.json`, `supervisor.log`, and the service's `home`, `tmp` and, where it has some, `secrets`. `DIR/ports/`
+//! holds one lock per port.
 
 use crate::{Error, NodeKey, NodeSpec};
 use nix::libc;
 use serde::{Deserialize, Serialize};
-use serin_model::service::{Health, LogFormat};
+use serin_model::service::{Health, LogFormat, Probe};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -56,6 +57,9 @@ impl NodeDir {
     }
     pub(crate) fn tmp(&self) -> PathBuf {
         self.0.join("tmp")
+    }
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.0.join("secrets")
     }
 
     /// A path to the node's socket that fits the 108 bytes of a socket address however long the folder's is; valid as
@@ -119,6 +123,30 @@ pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), 
     write().map_err(Error::io("write", path))
 }
 
+/// Puts secrets into a folder of their own, each a file that only this user reads; none of before stays.
+pub(crate) fn write_secrets(dir: &NodeDir, secrets: &[(String, crate::Secret)]) -> Result<(), Error> {
+    let folder = dir.secrets();
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("empty", folder)(error)),
+        _ if secrets.is_empty() => return Ok(()),
+        _ => create_private(&folder)?,
+    }
+    for (name, secret) in secrets {
+        let path = folder.join(name);
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path)?;
+            file.write_all(secret.0.as_bytes())
+        };
+        write().map_err(Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+/// Checks what every platform refuses: names of secrets that are no file names.
+pub(crate) fn check_secrets(spec: &NodeSpec) -> Result<(), Error> {
+    spec.secrets.iter().try_for_each(|(name, _)| check_name("a secret", name))
+}
+
 /// A node's specification on disk: what its supervisor reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SpecRecord {
@@ -130,6 +158,8 @@ pub(crate) struct SpecRecord {
     pub(crate) release_dir: PathBuf,
     pub(crate) command: Vec<String>,
     pub(crate) variables: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) probe: Probe,
     pub(crate) health_path: String,
     pub(crate) health_timeout_ms: i64,
     pub(crate) health_interval_ms: i64,
@@ -159,6 +189,7 @@ impl SpecRecord {
             release_dir: spec.release_dir.clone(),
             command: spec.command.clone(),
             variables: spec.variables.clone(),
+            probe: spec.health.probe.clone(),
             health_path: spec.health.path.clone(),
             health_timeout_ms: spec.health.timeout_ms,
             health_interval_ms: spec.health.interval_ms,
@@ -183,6 +214,7 @@ impl SpecRecord {
 
     pub(crate) fn health(&self) -> Health {
         Health {
+            probe: self.probe.clone(),
             path: self.health_path.clone(),
             timeout_ms: self.health_timeout_ms,
             interval_ms: self.health_interval_ms,

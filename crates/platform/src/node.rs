@@ -2,7 +2,7 @@
 
 use crate::Error;
 use async_trait::async_trait;
-use serin_model::service::{Health, LogFormat};
+use serin_model::service::{Health, Limits, LogFormat, Restart, Volume};
 use serin_model::{Digest, NodeName, Timestamp};
 use std::fmt;
 use std::net::SocketAddr;
@@ -49,6 +49,35 @@ pub struct NodeSpec {
     pub logs: LogFormat,
     /// Milliseconds from SIGTERM to SIGKILL.
     pub stop_timeout_ms: i64,
+    /// What it finds as files, by name, in the folder that `SERIN_SECRETS` names; never shown.
+    pub secrets: Vec<(String, Secret)>,
+    /// What only containers heed.
+    pub container: Container,
+}
+
+/// A value that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// How a container is confined and what it is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Container {
+    /// Name of the host whose engine runs it; `None`: the server's own.
+    pub host: Option<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it keeps over generations.
+    pub volumes: Vec<Volume>,
+    /// Names of the networks that it is in.
+    pub networks: Vec<String>,
+    /// When it is started again.
+    pub restart: Restart,
 }
 
 /// Where a node is in its life.
@@ -174,4 +203,9 @@ pub trait Platform: Send + Sync {
 
     /// Wakes whenever some node's state changed; the number only says that there was a change.
     fn changes(&self) -> watch::Receiver<u64>;
+
+    /// What keeps orders for nodes of that host from being carried out, in words; `None` is the server's own.
+    fn trouble(&self, _host: Option<&str>) -> Option<String> {
+        None
+    }
 }

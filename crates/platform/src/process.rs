@@ -185,6 +185,7 @@ impl Inner {
     async fn replace(self: &Arc<Self>, spec: &NodeSpec, dir: &NodeDir) -> Result<(), Error> {
         dir.create()?;
         self.stop(&spec.key, dir).await?;
+        layout::write_secrets(dir, &spec.secrets)?;
         layout::write_record(&dir.spec(), &SpecRecord::of(spec, &self.dir, &self.supervisor.args))?;
         start::supervisor(&self.supervisor, &spec.key, dir).await?;
         // The task that followed the supervisor before may not have seen its end yet.

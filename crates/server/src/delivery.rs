@@ -8,6 +8,7 @@ mod judging;
 mod platforms;
 mod reconcile;
 mod routes;
+mod spec;
 mod state;
 pub mod view;
 
@@ -60,7 +61,7 @@ impl Delivery {
     pub async fn new(settings: &Settings) -> Result<Self> {
         let supervisor =
             SupervisorCommand { program: settings.program.clone(), args: vec!["node-supervisor".to_owned()] };
-        let platform = Platforms::new(settings.nodes(), supervisor)?;
+        let platform = Platforms::new(settings.nodes(), supervisor, &settings.docker)?;
         let command = GatewayCommand { program: settings.program.clone(), arguments: vec!["gateway".to_owned()] };
         let routes = routes::Gateway::new(command, settings.gateway());
         Ok(Self { platform: Arc::new(platform), routes, watched: Mutex::default() })

@@ -28,4 +28,4 @@ pub mod settings;
 
 pub use app::{App, FirstStart};
 pub use error::{Error, Result};
-pub use settings::Settings;
+pub use settings::{DockerSettings, Settings};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serin_platform::{Host, Policy};
 use serin_runner::ContainerSettings;
 
 /// Settings of one server, after flags, environment and `serin.toml`.
@@ -18,8 +19,19 @@ pub struct Settings {
     pub concurrent_jobs: usize,
     /// Which executor jobs have, and what their containers may use.
     pub containers: ContainerSettings,
+    /// Docker hosts and what nodes in containers may have.
+    pub docker: DockerSettings,
     /// The `serin` program, started anew as gateway, node supervisor and job guard.
     pub program: PathBuf,
+}
+
+/// What the administrator says of Docker.
+#[derive(Clone, Debug, Default)]
+pub struct DockerSettings {
+    /// Hosts beside the server's own engine.
+    pub hosts: Vec<Host>,
+    /// What containers may be given.
+    pub policy: Policy,
 }
 
 impl Settings {

@@ -2,7 +2,8 @@
 
 use serin_model::quality::{Gate, Quarantine, Severity};
 use serin_model::service::{
-    Branches, Canary, Config, Environment, Health, LogFormat, Order, Platform, Pool, Release, Service, Step,
+    Branches, Canary, Config, Environment, Health, Limits, LogFormat, Order, Platform, Pool, Probe, Release, Restart,
+    Service, Step,
 };
 
 use super::values;
@@ -35,7 +36,7 @@ const STEPS: [Step; 3] = [
 /// Reads the whole file.
 pub(super) fn config(root: &Node, sink: &mut Sink) -> Config {
     Config {
-        service: service(root.get("service")),
+        service: service(root.get("service"), sink),
         branches: branches(root.get("branches")),
         environments: environments(root.get("environments"), sink),
         canary: canary(root.get("canary"), sink),
@@ -60,9 +61,7 @@ fn number(node: Option<&Node>, key: &str) -> Option<u32> {
     node.and_then(|node| node.get(key)).and_then(Node::as_int).and_then(|number| u32::try_from(number).ok())
 }
 
-fn service(node: Option<&Node>) -> Service {
-    let health = node.and_then(|node| node.get("health"));
-    let variables = node.and_then(|node| node.get("variables")).and_then(Node::as_map).into_iter().flat_map(Map::iter);
+fn service(node: Option<&Node>, sink: &mut Sink) -> Service {
     Service {
         name: text(node, "name").unwrap_or_default(),
         build: texts(node, "build"),
@@ -74,15 +73,17 @@ fn service(node: Option<&Node>) -> Service {
         outputs: texts(node, "outputs"),
         dockerfile: text(node.and_then(|node| node.get("image")), "dockerfile"),
         command: command(node),
-        variables: variables
-            .map(|entry| (entry.key.to_string(), entry.value.scalar_text().unwrap_or_default()))
-            .collect(),
+        variables: variables(node),
+        secrets: texts(node, "secrets"),
         port: number(node, "port").and_then(|port| u16::try_from(port).ok()),
-        health: Health {
-            path: text(health, "path").unwrap_or_else(|| "/healthz".to_owned()),
-            timeout_ms: ms(health, "timeout", HEALTH_TIMEOUT_MS),
-            interval_ms: ms(health, "interval", HEALTH_INTERVAL_MS).max(1),
+        limits: limits(node),
+        volumes: texts(node, "volumes").iter().filter_map(|text| values::volume(text)).collect(),
+        restart: match text(node, "restart").as_deref() {
+            Some("on-failure") => Restart::OnFailure,
+            Some("never") => Restart::Never,
+            _ => Restart::Always,
         },
+        health: health(node.and_then(|node| node.get("health")), sink),
         logs: match text(node.and_then(|node| node.get("logs")), "format").as_deref() {
             Some("json") => LogFormat::Json,
             Some("logfmt") => LogFormat::Logfmt,
@@ -90,6 +91,41 @@ fn service(node: Option<&Node>) -> Service {
         },
         stop_timeout_ms: ms(node, "stop_timeout", STOP_TIMEOUT_MS),
     }
+}
+
+fn health(node: Option<&Node>, sink: &mut Sink) -> Health {
+    let key = |name: &str| node.and_then(|node| node.get(name));
+    let tcp = key("tcp").and_then(Node::as_bool) == Some(true);
+    let program = command(node);
+    let asked = [key("path").is_some(), tcp, key("command").is_some()];
+    if let Some(node) = node.filter(|_| asked.iter().filter(|is_asked| **is_asked).count() > 1) {
+        sink.error(node.span, "`service:health` asks in more than one way")
+            .hint("keep one of `path`, `tcp` and `command`");
+    }
+    Health {
+        probe: match (program.is_empty(), tcp) {
+            (false, _) => Probe::Command(program),
+            (true, true) => Probe::Tcp,
+            (true, false) => Probe::Http,
+        },
+        path: text(node, "path").unwrap_or_else(|| "/healthz".to_owned()),
+        timeout_ms: ms(node, "timeout", HEALTH_TIMEOUT_MS),
+        interval_ms: ms(node, "interval", HEALTH_INTERVAL_MS).max(1),
+    }
+}
+
+fn limits(node: Option<&Node>) -> Limits {
+    let node = node.and_then(|node| node.get("limits"));
+    Limits {
+        memory_bytes: text(node, "memory").and_then(|text| values::bytes(&text)),
+        cpu_milli: text(node, "cpus").and_then(|text| values::cpu_milli(&text)),
+        pids: number(node, "pids"),
+    }
+}
+
+fn variables(node: Option<&Node>) -> Vec<(String, String)> {
+    let entries = node.and_then(|node| node.get("variables")).and_then(Node::as_map).into_iter().flat_map(Map::iter);
+    entries.map(|entry| (entry.key.to_string(), entry.value.scalar_text().unwrap_or_default())).collect()
 }
 
 fn reports(node: Option<&Node>) -> Vec<(String, Vec<String>)> {
@@ -129,17 +165,28 @@ fn environments(node: Option<&Node>, sink: &mut Sink) -> Vec<Environment> {
                 format!("`environments:{}:min_serving` is {min}, more than its {nodes} nodes", entry.key),
             );
         }
+        let platform = match text(value, "platform").as_deref() {
+            Some("docker") => Platform::Docker,
+            Some("kubernetes") => Platform::Kubernetes,
+            _ => Platform::Process,
+        };
+        for key in ["hosts", "networks", "limits"] {
+            if let Some(node) = entry.value.get(key).filter(|_| platform == Platform::Process) {
+                sink.error(node.span, format!("`environments:{}:{key}` is for containers", entry.key))
+                    .hint("add `platform: docker`, or leave it out");
+            }
+        }
         environments.push(Environment {
             name: entry.key.to_string(),
-            platform: match text(value, "platform").as_deref() {
-                Some("docker") => Platform::Docker,
-                Some("kubernetes") => Platform::Kubernetes,
-                _ => Platform::Process,
-            },
+            platform,
             pools,
             listen: text(value, "listen"),
             min_serving,
             drain_timeout_ms: ms(value, "drain_timeout", DRAIN_TIMEOUT_MS),
+            hosts: texts(value, "hosts"),
+            networks: texts(value, "networks"),
+            limits: limits(value),
+            variables: variables(value),
         });
     }
     environments

@@ -17,7 +17,69 @@ const DURATION: Shape = Shape {
     ..NOTHING
 };
 const PATH: Shape = Shape { what: "a path such as `/healthz`", check: Some(path), ..FILLED };
-const HEALTH: Shape = object(&[("path", &PATH), ("timeout", &DURATION), ("interval", &DURATION)], &[]);
+const HEALTH: Shape = object(
+    &[
+        ("path", &PATH),
+        ("tcp", &BOOL),
+        ("command", &PROGRAM),
+        ("timeout", &DURATION),
+        ("interval", &DURATION),
+    ],
+    &[],
+);
+const PROGRAM: Shape = Shape { what: "a program and its arguments as a list", list: TEXTS.list, ..FILLED };
+const SIZE: Shape = Shape {
+    what: "a size such as `512M`",
+    text: Some(Text::Filled),
+    number: Some((1, 1 << 50)),
+    check: Some(size),
+    ..NOTHING
+};
+const CORES: Shape = Shape {
+    what: "a number of cores such as `1.5`",
+    number: Some((1, 1_024)),
+    float: true,
+    check: Some(cores),
+    ..NOTHING
+};
+const LIMITS: Shape = object(
+    &[
+        ("memory", &SIZE),
+        ("cpus", &CORES),
+        ("pids", &Shape { what: "a number from 1 to 100000", number: Some((1, 100_000)), ..NOTHING }),
+    ],
+    &[],
+);
+const VOLUMES: Shape = Shape {
+    what: "a list of volumes such as `data:/var/lib/shop`",
+    list: Some(List {
+        item: &Shape { what: "a volume such as `data:/var/lib/shop`", check: Some(volume), ..FILLED },
+        empty: Empty::Fine,
+        max: 50,
+        nested: Nested::No,
+    }),
+    ..NOTHING
+};
+const NAMES: Shape = Shape {
+    what: "a list of names",
+    list: Some(List {
+        item: &Shape { what: "a name", check: Some(plain_name), ..FILLED },
+        empty: Empty::Fine,
+        max: 100,
+        nested: Nested::No,
+    }),
+    ..NOTHING
+};
+const SECRETS: Shape = Shape {
+    what: "a list of the project's variables",
+    list: Some(List {
+        item: &Shape { what: "the name of a variable", check: Some(variable), ..FILLED },
+        empty: Empty::Fine,
+        max: 100,
+        nested: Nested::No,
+    }),
+    ..NOTHING
+};
 const LOGS: Shape = object(&[("format", &choice("a format", &["json", "logfmt", "text"]))], &[]);
 const IMAGE: Shape = object(&[("dockerfile", &FILLED)], &[]);
 const FILES: Shape = Shape { what: "a path or a list of paths", list: TEXTS.list, ..FILLED };
@@ -47,9 +109,13 @@ const SERVICE: Shape = object(
         ("integration_reports", &REPORTS),
         ("outputs", &TEXTS),
         ("image", &IMAGE),
-        ("command", &Shape { what: "a program and its arguments as a list", list: TEXTS.list, ..FILLED }),
+        ("command", &PROGRAM),
         ("variables", &PLAIN_VARIABLES),
+        ("secrets", &SECRETS),
         ("port", &PORT),
+        ("limits", &LIMITS),
+        ("volumes", &VOLUMES),
+        ("restart", &choice("a rule", &["always", "on-failure", "never"])),
         ("health", &HEALTH),
         ("logs", &LOGS),
         ("stop_timeout", &DURATION),
@@ -67,6 +133,10 @@ const ENVIRONMENT: Shape = object(
         ("listen", &LISTEN),
         ("min_serving", &Shape { what: "a number from 0 to 1000", number: Some((0, 1_000)), ..NOTHING }),
         ("drain_timeout", &DURATION),
+        ("hosts", &NAMES),
+        ("networks", &NAMES),
+        ("limits", &LIMITS),
+        ("variables", &PLAIN_VARIABLES),
     ],
     &[],
 );
@@ -178,6 +248,43 @@ fn name(node: &Node, checker: &mut Checker<'_>) {
     if !plain || text.len() > 63 || text.starts_with('-') || text.ends_with('-') {
         let message = format!("must be 1 to 63 small letters, digits and dashes, not `{text}`");
         checker.error(node, &message).hint(format!("write `{}`", crate::variables::slug(text)));
+    }
+}
+
+fn size(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.scalar_text().unwrap_or_default();
+    if values::bytes(&text).is_none() {
+        checker.error(node, &format!("is no size: `{text}`")).hint("write it as `512M` or `2G`");
+    }
+}
+
+fn cores(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.scalar_text().unwrap_or_default();
+    if values::cpu_milli(&text).is_none() {
+        checker.error(node, &format!("is no number of cores: `{text}`")).hint("write it as `0.5` or `2`");
+    }
+}
+
+fn volume(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    if values::volume(text).is_none() {
+        let message = format!("must be `NAME:/path` or `NAME:/path:ro`, not `{text}`");
+        checker.error(node, &message).hint("such as `data:/var/lib/shop`; paths are absolute and hold no `..`");
+    }
+}
+
+fn plain_name(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    if !values::is_name(text) {
+        checker.error(node, &format!("must be letters, digits, `-`, `_` and `.`, not `{text}`"));
+    }
+}
+
+fn variable(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !letters || text.len() > 100 {
+        checker.error(node, &format!("must be letters, digits and `_`, not `{text}`"));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Containers: made of a specification, found again by their labels, stopped.
 
-use super::Engine;
+use super::{Engine, Policy, secret, volume};
 use crate::layout::{read_record, write_record};
-use crate::{Error, NodeKey, NodeSpec};
+use crate::{Container, Error, NodeKey, NodeSpec};
 use bollard::errors::Error as DockerError;
 use bollard::models::{
-    ContainerCreateBody, EventMessage, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EventMessage, HostConfig, HostConfigLogConfig, NetworkConnectRequest, PortBinding,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -14,7 +15,7 @@ use bollard::query_parameters::{
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use serin_model::NodeName;
-use serin_model::service::{Health, LogFormat};
+use serin_model::service::{Health, LogFormat, Probe, Restart};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -48,11 +49,27 @@ struct Label {
     generation: u64,
     digest: String,
     port: u16,
+    #[serde(default)]
+    probe: Probe,
     health_path: String,
     health_timeout_ms: i64,
     health_interval_ms: i64,
     logs: String,
     stop_timeout_ms: i64,
+}
+
+/// Whose container it is.
+pub(super) struct Place<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) instance: &'a str,
+    pub(super) key: &'a NodeKey,
+}
+
+impl Place<'_> {
+    /// Labels of what belongs to a node and is no container.
+    pub(super) fn labels(&self) -> HashMap<String, String> {
+        HashMap::from([(INSTANCE.to_owned(), self.instance.to_owned()), (NODE.to_owned(), self.key.to_string())])
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,8 +91,11 @@ pub(super) fn instance(dir: &Path) -> Result<String, Error> {
 }
 
 /// Refuses what no container can run.
-pub(super) fn check(spec: &NodeSpec) -> Result<(), Error> {
+pub(super) fn check(spec: &NodeSpec, policy: &Policy) -> Result<(), Error> {
     let wrong = |reason: &str| Err(Error::Spec { key: spec.key.clone(), reason: reason.to_owned() });
+    policy
+        .check(&spec.container.volumes, &spec.container.networks)
+        .map_err(|reason| Error::Spec { key: spec.key.clone(), reason })?;
     match &spec.image {
         None => return wrong("it has no image; give `service.image` with a Dockerfile in `serin.yml`"),
         Some(image) if image.is_empty() || image.starts_with('-') || image.contains(char::is_whitespace) => {
@@ -83,6 +103,7 @@ pub(super) fn check(spec: &NodeSpec) -> Result<(), Error> {
         }
         Some(_) => {}
     }
+    crate::layout::check_secrets(spec)?;
     if spec.variables.iter().any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')) {
         return wrong("a variable's name holds `=` or is empty, or one holds a zero byte");
     }
@@ -109,6 +130,7 @@ fn found(id: String, labels: &HashMap<String, String>) -> Option<Found> {
         digest: label.digest,
         port: label.port,
         health: Health {
+            probe: label.probe,
             path: label.health_path,
             timeout_ms: label.health_timeout_ms,
             interval_ms: label.health_interval_ms,
@@ -132,6 +154,7 @@ fn labels(instance: &str, spec: &NodeSpec, port: u16) -> Result<HashMap<String, 
         generation: spec.generation,
         digest: spec.digest.0.clone(),
         port,
+        probe: spec.health.probe.clone(),
         health_path: spec.health.path.clone(),
         health_timeout_ms: spec.health.timeout_ms,
         health_interval_ms: spec.health.interval_ms,
@@ -151,40 +174,82 @@ fn labels(instance: &str, spec: &NodeSpec, port: u16) -> Result<HashMap<String, 
 pub(super) async fn start(engine: &Engine, instance: &str, spec: &NodeSpec) -> Result<Found, Error> {
     let port = spec.port.unwrap_or(PORT_DEFAULT);
     let labels = labels(instance, spec, port)?;
-    let mut environment: Vec<String> = spec.variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    environment.push(format!("PORT={port}"));
+    let place = Place { engine, instance, key: &spec.key };
+    let mounts = volume::mounts(&place, &spec.container.volumes).await?;
+    let exposed = engine.published_at().map(|_| vec![port_name(port)]);
     let body = ContainerCreateBody {
         image: spec.image.clone(),
         cmd: Some(spec.command.clone()).filter(|command| !command.is_empty()),
-        env: Some(environment),
+        env: Some(environment(spec, port)),
+        exposed_ports: exposed,
         labels: Some(labels.clone()),
         hostname: Some(spec.key.node.as_str().to_owned()),
         stop_timeout: Some(seconds(spec.stop_timeout_ms).into()),
-        host_config: Some(host_config()),
+        host_config: Some(HostConfig { mounts: Some(mounts), ..host_config(engine, &spec.container, port) }),
         ..ContainerCreateBody::default()
     };
     let name = format!("serin-{instance}-{}-{}-{}", spec.key.environment, spec.key.node.as_str(), spec.generation);
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
     let made = engine.api().create_container(Some(options), body).await;
     let id = made.map_err(Error::docker("create the node's container"))?.id;
-    let started = engine.api().start_container(&id, None::<StartContainerOptions>).await;
-    if let Err(error) = started {
+    if let Err(error) = furnish(engine, &id, spec).await {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         if let Err(error) = engine.api().remove_container(&id, Some(options)).await {
             tracing::warn!(node = %spec.key, %error, "a container that did not start is left over");
         }
-        return Err(Error::docker("start the node's container")(error));
+        return Err(error);
     }
     found(id, &labels).ok_or(Error::Unknown { key: spec.key.clone() })
 }
 
-fn host_config() -> HostConfig {
+/// Gives a fresh container what it may not start without, and starts it.
+async fn furnish(engine: &Engine, id: &str, spec: &NodeSpec) -> Result<(), Error> {
+    secret::put(engine, id, &spec.secrets).await?;
+    for network in spec.container.networks.iter().skip(1) {
+        let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: None };
+        engine.api().connect_network(network, request).await.map_err(Error::docker("join a network"))?;
+    }
+    let started = engine.api().start_container(id, None::<StartContainerOptions>).await;
+    started.map_err(Error::docker("start the node's container"))
+}
+
+fn environment(spec: &NodeSpec, port: u16) -> Vec<String> {
+    let mut environment: Vec<String> = spec.variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    environment.push(format!("PORT={port}"));
+    if !spec.secrets.is_empty() {
+        environment.push(format!("SERIN_SECRETS=/{}", secret::FOLDER));
+    }
+    environment
+}
+
+/// A port as the engine names it.
+pub(super) fn port_name(port: u16) -> String {
+    format!("{port}/tcp")
+}
+
+fn host_config(engine: &Engine, container: &Container, port: u16) -> HostConfig {
+    let limits = &container.limits;
+    let memory = limits.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let published = engine.published_at().map(|address| {
+        let binding = PortBinding { host_ip: Some(address.to_string()), host_port: Some(String::new()) };
+        HashMap::from([(port_name(port), Some(vec![binding]))])
+    });
     HostConfig {
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            name: Some(match container.restart {
+                Restart::Always => RestartPolicyNameEnum::UNLESS_STOPPED,
+                Restart::OnFailure => RestartPolicyNameEnum::ON_FAILURE,
+                Restart::Never => RestartPolicyNameEnum::NO,
+            }),
             maximum_retry_count: None,
         }),
-        pids_limit: Some(PIDS_MAX),
+        memory,
+        // No swap beyond it.
+        memory_swap: memory,
+        nano_cpus: limits.cpu_milli.map(|milli| i64::from(milli) * 1_000_000),
+        network_mode: container.networks.first().cloned(),
+        port_bindings: published,
+        pids_limit: Some(limits.pids.map_or(PIDS_MAX, i64::from)),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),

@@ -1,6 +1,8 @@
 //! Follows one container: its state by the engine's word and by health checks, its log line by line.
 
+use super::absence::Absence;
 use super::container::{self, Found};
+use super::probe::Prober;
 use super::{Engine, guard, now};
 use crate::health::{self, Check};
 use crate::level::{self, Level};
@@ -27,6 +29,8 @@ const FAILURES_MAX: u32 = 3;
 const RETRIES_MAX: u32 = 2;
 /// What the engine gets to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a node gets to answer while its engine is away.
+const DOUBT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Looked at that often even if no event tells anything.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// A log that breaks off while its container runs is followed again after that.
@@ -94,6 +98,7 @@ pub(super) struct Follower {
     engine: Engine,
     found: Found,
     seen: Arc<Mutex<Seen>>,
+    absence: Absence,
     process: Option<Process>,
     was_healthy: bool,
     failures: u32,
@@ -124,12 +129,13 @@ enum Woken {
 }
 
 impl Follower {
-    pub(super) fn new(engine: Engine, found: Found, seen: Arc<Mutex<Seen>>) -> Self {
+    pub(super) fn new((engine, absence): (Engine, Absence), found: Found, seen: Arc<Mutex<Seen>>) -> Self {
         let patience = Duration::from_millis(u64::try_from(found.health.timeout_ms).unwrap_or(0));
         Self {
             engine,
             found,
             seen,
+            absence,
             process: None,
             was_healthy: false,
             failures: 0,
@@ -190,7 +196,11 @@ impl Follower {
     /// Asks the engine how the container is.
     async fn look(&mut self) {
         let inspect = self.engine.api().inspect_container(&self.found.id, None::<InspectContainerOptions>);
-        let Ok(inspected) = timeout(ANSWER_TIMEOUT, inspect).await else {
+        let inspected = tokio::select! {
+            inspected = timeout(ANSWER_TIMEOUT, inspect) => inspected,
+            reason = self.absence.begun() => return self.doubt(&reason).await,
+        };
+        let Ok(inspected) = inspected else {
             guard(&self.seen).detail = Some("Docker Engine does not answer in time".to_owned());
             return;
         };
@@ -208,13 +218,25 @@ impl Follower {
         }
     }
 
+    /// Asks the node itself, once and shortly, as its engine is away: where it does not serve either, its host is lost.
+    async fn doubt(&mut self, reason: &str) {
+        let Some(address) = guard(&self.seen).address.filter(|_| self.was_healthy) else { return };
+        match health::ask(address, &self.found.health, DOUBT_TIMEOUT).await {
+            Ok(()) => guard(&self.seen).detail = Some(format!("{reason}; the node serves on")),
+            Err(why) => self.set(NodeState::Unhealthy, Some(format!("{reason}, and {why}"))),
+        }
+    }
+
     async fn inspected(&mut self, container: &ContainerInspectResponse) {
         let Some(state) = &container.state else { return };
         self.was_healthy |= self.has_lived(state);
         let restarts = container.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         guard(&self.seen).restarts = restarts;
         if state.running == Some(true) && state.restarting != Some(true) {
-            let address = address(container).map(|ip| SocketAddr::new(ip, self.found.port));
+            let address = match self.engine.published_at() {
+                Some(ip) => published(container, self.found.port).map(|port| SocketAddr::new(ip, port)),
+                None => address(container).map(|ip| SocketAddr::new(ip, self.found.port)),
+            };
             let pid = state.pid.and_then(|pid| u32::try_from(pid).ok());
             self.running(state, address, pid);
             return;
@@ -261,7 +283,10 @@ impl Follower {
         }
         self.failures = 0;
         let (sender, checks) = mpsc::channel(1);
-        let checker = tokio::spawn(health::watch(address, self.found.health.clone(), sender)).abort_handle();
+        let prober = Prober::new(self.engine.clone(), &self.found, address);
+        let interval_ms = self.found.health.interval_ms;
+        let checking = async move { health::watch(|| prober.ask(), interval_ms, sender).await };
+        let checker = tokio::spawn(checking).abort_handle();
         let log = Log { engine: self.engine.clone(), id: self.found.id.clone(), format: self.found.logs };
         // A process may have written before the engine notes that it started, but not before the last one's end.
         let begin = state.finished_at.clone().filter(|end| seconds_of(end) > 0).unwrap_or_default();
@@ -313,6 +338,13 @@ fn ended(code: Option<i64>, out_of_memory: bool) -> String {
         (Some(code), _) => format!("ended with exit code {code}"),
         (None, _) => "ended".to_owned(),
     }
+}
+
+/// The port of the host at which the container's port is published.
+fn published(container: &ContainerInspectResponse, port: u16) -> Option<u16> {
+    let ports = container.network_settings.as_ref()?.ports.as_ref()?;
+    let bindings = ports.get(&container::port_name(port))?.as_ref()?;
+    bindings.iter().find_map(|binding| binding.host_port.as_deref()?.parse().ok())
 }
 
 /// Where the container is reached from this machine: its address on the first of its networks.

@@ -2,8 +2,10 @@
 
 use super::Engine;
 use crate::Error;
-use bollard::query_parameters::{BuildImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
-use futures_util::StreamExt;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashMap;
 use std::path::Path;
 use tokio_util::io::ReaderStream;
@@ -70,6 +72,24 @@ impl Engine {
         for image in images {
             let options = RemoveImageOptionsBuilder::default().force(true).build();
             self.api().remove_image(&image.id, Some(options), None).await.map_err(Error::docker("remove an image"))?;
+        }
+        Ok(())
+    }
+
+    /// Brings an image of this engine to another one, as it is.
+    ///
+    /// # Errors
+    /// Where one of them fails, or the image is not here.
+    pub async fn copy_image(&self, image: &str, to: &Self) -> Result<(), Error> {
+        let attempt = "take the image over";
+        let saved = self.api().export_image(image).map_err(std::io::Error::other);
+        let options = ImportImageOptionsBuilder::default().quiet(true).build();
+        let mut told = Box::pin(to.api().import_image(options, bollard::body_try_stream(saved), None));
+        while let Some(step) = told.next().await {
+            let step = step.map_err(Error::docker(attempt))?;
+            if let Some(reason) = step.error_detail.and_then(|detail| detail.message) {
+                return Err(Error::Docker { attempt, reason });
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a container used, read once from the engine.
+//! What a container used, read once: from the kernel where it runs on this machine, else from its engine.
 
 use super::Engine;
 use crate::Usage;

@@ -3,6 +3,7 @@
 use super::SupervisorCommand;
 use crate::layout::NodeDir;
 use crate::{Error, NodeKey, NodeSpec};
+use serin_model::service::Probe;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,6 +31,12 @@ pub(super) fn check(spec: &NodeSpec) -> Result<(), Error> {
     let named = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
     if spec.variables.iter().any(|(name, value)| !named(name) || value.contains('\0')) {
         return refuse("a variable's name is empty or holds `=`, or a zero byte is in it");
+    }
+    crate::layout::check_secrets(spec)?;
+    if let Probe::Command(words) = &spec.health.probe
+        && words.iter().any(|word| word.contains('\0'))
+    {
+        return refuse("its health command holds a zero byte");
     }
     let path = &spec.health.path;
     if !path.starts_with('/') || path.bytes().any(|byte| !byte.is_ascii_graphic()) {

@@ -4,9 +4,10 @@ use super::control::{self, Meter, Shared};
 use super::log::{Counts, Log};
 use super::port::{self, Port};
 use super::{child, now, sweep};
-use crate::health::{self, Check};
+use crate::health::{self, CHECK_TIMEOUT, Check};
 use crate::layout::{self, EndedRecord, NodeDir, SpecRecord};
 use crate::protocol::{State, Status, UsageRecord};
+use serin_model::service::Probe;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitStatus;
@@ -196,8 +197,7 @@ impl Life {
         ));
         let capture = tokio::spawn(self.log.clone().capture(pipe, counts));
         let (sender, checks) = mpsc::channel(1);
-        let checker = tokio::spawn(health::watch((Ipv4Addr::LOCALHOST, number).into(), self.spec.health(), sender))
-            .abort_handle();
+        let checker = tokio::spawn(check_for_ever(self.dir.clone(), self.spec.clone(), number, sender)).abort_handle();
         self.shared.status.send_modify(|status| {
             status.port = Some(number);
             status.pid = pid;
@@ -238,6 +238,9 @@ impl Life {
     /// Makes sure, once a process, that it is this node's service that answered.
     fn prove(&self, running: &mut Running) -> Check {
         let number = self.port.as_ref().map_or(0, |port| port.number);
+        if matches!(self.spec.probe, Probe::Command(_)) {
+            return Ok(());
+        }
         if !running.is_proved && !port::is_held_by(number, &sweep::family()) {
             return Err(format!("another process answers on port {number}"));
         }
@@ -320,6 +323,20 @@ impl Life {
             status.pid = pid;
         });
     }
+}
+
+/// Checks one process's health again and again.
+async fn check_for_ever(dir: NodeDir, spec: SpecRecord, port: u16, results: mpsc::Sender<Check>) {
+    let (health, spec, dir) = (spec.health(), &spec, &dir);
+    let ask = || async {
+        match &health.probe {
+            Probe::Command(words) => child::probe(dir, spec, (port, words), CHECK_TIMEOUT).await,
+            Probe::Http | Probe::Tcp => {
+                health::ask((Ipv4Addr::LOCALHOST, port).into(), &health, CHECK_TIMEOUT).await
+            }
+        }
+    };
+    health::watch(ask, health.interval_ms, results).await;
 }
 
 /// Waits for a request to stop, over the socket or by SIGTERM.

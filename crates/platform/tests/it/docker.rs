@@ -2,8 +2,8 @@
 
 use crate::conformance;
 use crate::world::{ENVIRONMENT, find, get, is_healthy, key, poll, spec, wait};
-use serin_model::service::{Health, LogFormat};
-use serin_platform::{DockerPlatform, Engine, Error, ImageBuild, NodeSpec, NodeState, Platform};
+use serin_model::service::{Health, LogFormat, Probe};
+use serin_platform::{DockerPlatform, Engine, Error, ImageBuild, NodeSpec, NodeState, Platform, Policy};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -98,7 +98,7 @@ impl Drop for World {
 }
 
 async fn open(dir: &std::path::Path) -> DockerPlatform {
-    DockerPlatform::new(dir, engine().await).await.unwrap()
+    DockerPlatform::new(dir, (engine().await, "the test's engine"), Policy::default()).await.unwrap()
 }
 
 /// A container of the test's image that runs a line of shell, as node `a-1`.
@@ -107,7 +107,7 @@ fn container(line: &str, generation: u64) -> NodeSpec {
         image: IMAGE.get().cloned(),
         release_dir: PathBuf::new(),
         command: vec![line.to_owned()],
-        health: Health { path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },
+        health: Health { probe: Probe::Http, path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },
         stop_timeout_ms: 1_000,
         ..spec("ok", generation)
     }

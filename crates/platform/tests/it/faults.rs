@@ -1,7 +1,7 @@
 //! What only real processes do: crash, hang, daemonise, outlive.
 
 use crate::world::{FIXTURE, World, find, get, gone, is_alive, is_healthy, key, kill, open, parent, poll, spec, wait};
-use serin_model::service::Health;
+use serin_model::service::{Health, Probe};
 use serin_platform::{Error, NodeSpec, NodeState, Platform};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -35,7 +35,7 @@ async fn failing_checks_make_a_node_unhealthy_and_back() {
 #[tokio::test]
 async fn a_service_that_never_listens_fails_after_its_time() {
     let world = World::new();
-    let health = Health { path: "/healthz".to_owned(), timeout_ms: 400, interval_ms: 50 };
+    let health = Health { probe: Probe::Http, path: "/healthz".to_owned(), timeout_ms: 400, interval_ms: 50 };
     world.platform.apply(&NodeSpec { health, ..spec("deaf", 1) }).await.unwrap();
     let pid = find(&world.platform, "a-1").await.unwrap().pid;
     let failed = wait(&world.platform, "a-1", |seen| matches!(seen.state, NodeState::Failed(_))).await;
@@ -251,7 +251,7 @@ async fn an_unreadable_specification_does_not_bar_the_node() {
 #[tokio::test]
 async fn specifications_that_cannot_run_are_refused() {
     let world = World::new();
-    let health = |path: &str| Health { path: path.to_owned(), timeout_ms: 1, interval_ms: 1 };
+    let health = |path: &str| Health { probe: Probe::Http, path: path.to_owned(), timeout_ms: 1, interval_ms: 1 };
     let wrong = [
         NodeSpec { command: Vec::new(), ..spec("ok", 1) },
         NodeSpec { health: health("/x HTTP/1.1\r\nHost: y"), ..spec("ok", 1) },

@@ -1,8 +1,8 @@
 //! A platform in a temporary folder, and how tests wait and ask.
 
-use serin_model::service::{Health, LogFormat};
+use serin_model::service::{Health, LogFormat, Probe};
 use serin_model::{Digest, NodeName};
-use serin_platform::{NodeKey, NodeSpec, NodeState, Observation, Platform, ProcessPlatform, SupervisorCommand};
+use serin_platform::{Container, NodeKey, NodeSpec, NodeState, Observation, Platform, ProcessPlatform, SupervisorCommand};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -75,9 +75,11 @@ pub fn spec(mode: &str, generation: u64) -> NodeSpec {
         port: None,
         command: vec![FIXTURE.to_owned(), "service".to_owned(), mode.to_owned()],
         variables: vec![("COLOUR".to_owned(), "blue".to_owned())],
-        health: Health { path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },
+        health: Health { probe: Probe::Http, path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },
         logs: LogFormat::Json,
         stop_timeout_ms: 10_000,
+        secrets: Vec::new(),
+        container: Container::default(),
     }
 }
 

@@ -1,14 +1,16 @@
 //! `serin serve`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serin_runner::Missing;
-use serin_server::{App, FirstStart, Settings};
+use serin_platform::{Host, Policy, Tls};
+use serin_server::{App, DockerSettings, FirstStart, Settings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +32,47 @@ struct File {
     log_format: Option<LogFormat>,
     #[serde(default)]
     runner: ExecutorFlags,
+    #[serde(default)]
+    docker: Docker,
+}
+
+/// The table `[docker]`: which hosts there are, and what nodes in containers may be given.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Docker {
+    #[serde(default)]
+    hosts: BTreeMap<String, DockerHost>,
+    #[serde(default)]
+    binds: BTreeSet<String>,
+    #[serde(default)]
+    networks: BTreeSet<String>,
+}
+
+/// One of `[docker.hosts]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DockerHost {
+    url: String,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    address: Option<String>,
+    ssh_config: Option<PathBuf>,
+}
+
+impl Docker {
+    fn settings(self) -> Result<DockerSettings> {
+        let host = |(name, host): (String, DockerHost)| {
+            let tls = match (host.ca, host.cert, host.key) {
+                (Some(ca), Some(cert), Some(key)) => Some(Tls { ca, cert, key }),
+                (None, None, None) => None,
+                _ => bail!("`docker.hosts.{name}` in `serin.toml` needs all of `ca`, `cert` and `key`, or none of them"),
+            };
+            Ok(Host { name, url: host.url, tls, address: host.address, ssh_config: host.ssh_config })
+        };
+        let hosts = self.hosts.into_iter().map(host).collect::<Result<_>>()?;
+        Ok(DockerSettings { hosts, policy: Policy { binds: self.binds, networks: self.networks } })
+    }
 }
 
 /// Serves until SIGTERM or Ctrl-C; nodes and gateway go on after that.
@@ -47,6 +90,7 @@ pub async fn run(flags: Serve) -> Result<ExitCode> {
         url: flags.url.or(file.url),
         concurrent_jobs: flags.jobs.or(file.jobs).unwrap_or(cores),
         containers: flags.executor.or(file.runner).settings(Missing::Fail),
+        docker: file.docker.settings()?,
         program: std::env::current_exe()?,
     };
     let (app, first) = App::start(settings).await?;

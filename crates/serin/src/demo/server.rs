@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serin_platform::{DockerPlatform, Engine, NodeKey, Platform, ProcessPlatform, SupervisorCommand};
+use serin_platform::{DockerPlatform, Engine, NodeKey, Platform, Policy, ProcessPlatform, SupervisorCommand};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -119,7 +119,7 @@ impl Server {
             return Ok(());
         }
         let engine = Engine::connect().await?;
-        DockerPlatform::new(&dir, engine.clone()).await?.remove_all().await?;
+        DockerPlatform::new(&dir, (engine.clone(), "Docker Engine"), Policy::default()).await?.remove_all().await?;
         Ok(engine.remove_images("org.opencontainers.image.source", &format!("{}/{PROJECT}", self.url)).await?)
     }
 

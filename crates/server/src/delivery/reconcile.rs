@@ -8,23 +8,24 @@ use std::time::Duration;
 
 use serin_gateway::{EnvironmentRoutes, EnvironmentStats, NodeRoute, NodeStats};
 use serin_model::{NodeName, Timestamp};
-use serin_platform::{NodeKey, NodeSpec, NodeState, Observation};
+use serin_platform::{NodeKey, NodeState, Observation};
 use serin_rollout::{DesiredNode, Event, Known, Rollout, Traffic};
 use serin_store::delivery::{self as rows, Environment};
 use tokio::task::JoinSet;
 
 use super::judging::Session;
-use super::{Watched, state};
+use super::{Watched, spec, state};
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
 use crate::hub::Change;
-use crate::pipeline::record;
 
 /// Milliseconds between two rounds where nothing wakes the reconciler.
 const ROUND_MS: i64 = 1_000;
 /// Milliseconds between two notes to the pages that figures changed.
 const TELL_MS: i64 = 500;
+/// How the name of who paused begins where a lost host did.
+const BY_TROUBLE: &str = "the server: ";
 /// Milliseconds between two looks at the requests in flight on a draining node.
 const DRAIN_LOOK_MS: i64 = 25;
 
@@ -112,6 +113,7 @@ impl Reconciler {
     async fn round(&mut self) -> Result<i64> {
         self.environment = load(&self.app, self.environment.id).await?;
         let Some(machine) = self.machine().await? else { return Ok(ROUND_MS) };
+        self.tell_trouble(&machine).await;
         let nodes = self.app.delivery.platform.observe(&state::key(&self.environment)).await?;
         self.tell_health(&machine, &nodes).await;
         let Some(machine) = self.machine().await? else { return Ok(ROUND_MS) };
@@ -143,6 +145,33 @@ impl Reconciler {
     async fn step(&self, event: Event) {
         if let Err(error) = state::step(&self.app, self.environment.id, event).await {
             tracing::debug!(environment = self.environment.name, %error, "event not taken");
+        }
+    }
+
+    /// Holds the rollout while a host is away that its nodes are on, and lets it go on after that.
+    async fn tell_trouble(&self, machine: &Rollout) {
+        let trouble = self.trouble();
+        let held = machine.pause.as_ref().is_some_and(|pause| pause.by.starts_with(BY_TROUBLE));
+        match trouble {
+            Some(trouble) if machine.pause.is_none() && !machine.is_over() => {
+                self.step(Event::Pause { by: format!("{BY_TROUBLE}{trouble}") }).await;
+            }
+            None if held => self.step(Event::Resume { by: "the server: every host answers again".to_owned() }).await,
+            _ => {}
+        }
+    }
+
+    /// What keeps orders for nodes of this environment from being carried out.
+    fn trouble(&self) -> Option<String> {
+        let config = state::config(&self.environment).ok()?;
+        let own = state::part(&config, &self.environment.name).ok()?;
+        if own.platform != serin_model::service::Platform::Docker {
+            return None;
+        }
+        let platform = &self.app.delivery.platform;
+        match own.hosts.is_empty() {
+            true => platform.trouble(None),
+            false => own.hosts.iter().find_map(|host| platform.trouble(Some(host))),
         }
     }
 
@@ -187,7 +216,9 @@ impl Reconciler {
         let key = NodeKey { environment: state::key(&self.environment), node: desired.node.clone() };
         let platform = Arc::clone(&self.app.delivery.platform);
         let spec = match &desired.digest {
-            Some(digest) => Some(self.spec(key.clone(), (digest.clone(), desired.generation)).await?),
+            Some(digest) => {
+                Some(spec::of(&self.app, &self.environment, (&desired.node, digest, desired.generation)).await?)
+            }
             None => None,
         };
         self.ordered.insert(desired.node.clone(), desired.generation);
@@ -205,33 +236,6 @@ impl Reconciler {
             desired.node
         });
         Ok(())
-    }
-
-    async fn spec(&self, key: NodeKey, (digest, generation): (serin_model::Digest, u64)) -> Result<NodeSpec> {
-        let (release, service) = super::release(&self.app, self.environment.project_id, &digest).await?;
-        let release_dir = self.app.objects.releases.release_path(&digest);
-        let release_dir =
-            release_dir.ok_or_else(|| Error::conflict(format!("the files of release {digest} are gone")))?;
-        Ok(NodeSpec {
-            key,
-            generation,
-            digest,
-            release_dir,
-            image: release.image.filter(|_| self.runs_containers()),
-            port: service.port,
-            command: service.command,
-            variables: service.variables,
-            health: service.health,
-            logs: service.logs,
-            stop_timeout_ms: service.stop_timeout_ms,
-        })
-    }
-
-    /// Whether the environment's nodes are containers, as its newest `serin.yml` says.
-    fn runs_containers(&self) -> bool {
-        let config: Option<serin_model::service::Config> = record::decode(&self.environment.config).ok();
-        let own = config.as_ref().and_then(|config| state::part(config, &self.environment.name).ok());
-        own.is_some_and(|own| own.platform == serin_model::service::Platform::Docker)
     }
 
     /// Gives the gateway the machine's routes, and tells the machine when they are in force.

@@ -115,11 +115,14 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
 
 /// Says before anything moves that an environment's platform cannot run the version.
 async fn check_platform(app: &App, new: &New, part: &service::Environment) -> Result<()> {
+    let (release, service) = super::release(app, new.project_id, &new.digest).await?;
+    super::spec::check(app, part, (&service, new.pipeline_id)).await?;
     match part.platform {
         service::Platform::Process => Ok(()),
         service::Platform::Docker => {
-            serin_platform::Engine::connect().await?;
-            let (release, _) = super::release(app, new.project_id, &new.digest).await?;
+            if part.hosts.is_empty() {
+                serin_platform::Engine::connect().await?;
+            }
             if release.image.is_some() {
                 return Ok(());
             }

@@ -1,0 +1,57 @@
+//! Whether an engine is away: asked again and again, told to all who wait for it.
+
+use super::Engine;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Between two questions, and how long an answer may take.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Questions in a row without an answer that make an engine count as away.
+const SILENCES_MAX: u32 = 2;
+
+/// What is known of an engine's absence: the reason while it is away.
+#[derive(Clone)]
+pub(super) struct Absence(watch::Receiver<Option<String>>);
+
+impl Absence {
+    /// Knows nothing yet; what is found is told to the sender.
+    pub(super) fn new() -> (watch::Sender<Option<String>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// The reason, while it is away.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until it is away; the reason.
+    pub(super) async fn begun(&mut self) -> String {
+        let reason = self.0.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Asks an engine until `tell` wants to hear no more; tells what each round showed: the reason where it is away.
+pub(super) async fn attend(engine: Engine, name: String, tell: impl Fn(Option<String>) -> Option<()>) {
+    let mut silences = 0_u32;
+    loop {
+        let answer = timeout(ANSWER_TIMEOUT, engine.api().ping()).await;
+        let why = match answer {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
+        };
+        silences = if why.is_some() { silences.saturating_add(1) } else { 0 };
+        let reason = why.filter(|_| silences >= SILENCES_MAX).map(|why| format!("{name} does not answer: {why}"));
+        if tell(reason).is_none() {
+            return;
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
