@@ -20,7 +20,7 @@ mod load;
 pub mod service;
 
 /// How a run is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Lanes side by side.
     pub lanes: usize,
@@ -32,6 +32,8 @@ pub struct Plan {
     pub minutes: u64,
     /// Requests a second to each lane.
     pub rate: u64,
+    /// Only versions whose name has this text.
+    pub only: Option<String>,
 }
 
 /// The regressions: what they are, the line of the version's tuning, and the judge's words for what has to be named.
@@ -75,7 +77,7 @@ pub fn clock_ms() -> u64 {
 }
 
 /// Measures and prints; says whether every regression was caught and nothing else.
-pub fn measure(serin: &Path, plan: Plan) -> Result<bool> {
+pub fn measure(serin: &Path, plan: &Plan) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("serin-bench-").tempdir()?;
     let data = folder.path().join("data");
     let _leftovers = Leftovers::of(&data);
@@ -98,7 +100,7 @@ pub fn measure(serin: &Path, plan: Plan) -> Result<bool> {
     Ok(good)
 }
 
-fn cases(plan: Plan) -> Vec<Case> {
+fn cases(plan: &Plan) -> Vec<Case> {
     let regressions = REGRESSIONS.iter().filter(|_| plan.regressions);
     let worse = regressions.map(|(name, line, words)| Case {
         name: (*name).to_owned(),
@@ -110,7 +112,8 @@ fn cases(plan: Plan) -> Vec<Case> {
         tuning: String::new(),
         worse: None,
     });
-    let mut all: Vec<Case> = worse.chain(same).collect();
+    let wanted = |case: &Case| plan.only.as_ref().is_none_or(|text| case.name.contains(text.as_str()));
+    let mut all: Vec<Case> = worse.chain(same).filter(wanted).collect();
     all.reverse();
     all
 }
@@ -119,7 +122,7 @@ struct Lane<'a> {
     project: Project<'a>,
 }
 
-fn lane(server: &Server, (folder, number): (&Path, usize), plan: Plan, cases: &Mutex<Vec<Case>>) -> Result<bool> {
+fn lane(server: &Server, (folder, number): (&Path, usize), plan: &Plan, cases: &Mutex<Vec<Case>>) -> Result<bool> {
     let lane = Lane { project: Project::new(server, folder, &format!("bench-lane-{number}"))? };
     lane.begin(plan)?;
     let environment = lane.environment()?;
@@ -156,7 +159,7 @@ fn tell(case: &Case, outcome: &Outcome) -> bool {
 
 impl Lane<'_> {
     /// Makes the project and deploys the version that all are compared with.
-    fn begin(&self, plan: Plan) -> Result<()> {
+    fn begin(&self, plan: &Plan) -> Result<()> {
         let program = std::env::current_exe()?;
         let dockerfile = docker::image_of(&program, &self.project.tree)?;
         let rest = "COPY tuning /tuning\nWORKDIR /\n";
@@ -216,14 +219,18 @@ impl Lane<'_> {
             if matches!(rollout["phase"].as_str(), Some("held" | "deciding")) {
                 self.project.post(&path, &json!({ "action": "roll_back" }))?;
             }
-            ensure!(Instant::now() < deadline, "{}: the version before does not come back: {rollout}", self.project.name);
+            ensure!(
+                Instant::now() < deadline,
+                "{}: the version before does not come back: {rollout}",
+                self.project.name
+            );
             thread::sleep(LOOK);
         }
         Ok(())
     }
 }
 
-fn config(name: &str, plan: Plan) -> String {
+fn config(name: &str, plan: &Plan) -> String {
     let rest = plan.minutes * 60 - 30;
     format!(
         "service:\n  name: {name}\n  image: {{ dockerfile: Dockerfile }}\n  port: {}\n  \

@@ -33,7 +33,7 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
        serin-bench list [--jobs N] [--peer PROGRAM] [--serin PROGRAM]
        serin-bench traps [--serin PROGRAM]
        serin-bench changes [--serin PROGRAM]
-       serin-bench canary [--cases all|worse|same] [--lanes N] [--minutes N] [--rate N] [--serin PROGRAM]
+       serin-bench canary [--cases all|worse|same] [--only TEXT] [--lanes N] [--minutes N] [--rate N] [--serin PROGRAM]
        serin-bench nodes [--nodes N] [--serin PROGRAM]
 
   push   from a push to the first process of its first job, and the server's memory
@@ -46,6 +46,7 @@ usage: serin-bench push [--pushes N] [--serin PROGRAM]
   nodes    200 containers as nodes: what looking at them costs; 50 deployed, against `docker run`
 
   --cases WHICH     all, the worse versions alone, or the unchanged ones alone (default: all)
+  --only TEXT       only versions whose name has this text
   --lanes N         environments side by side (default 7)
   --minutes N       how long a canary is (default 12)
   --rate N          requests a second to each environment (default 40)
@@ -80,7 +81,7 @@ fn run() -> Result<bool> {
         return canary::service::main().map(|()| true);
     }
     let mut pushes = PUSHES;
-    let mut plan = canary::Plan { lanes: 7, unchanged: 20, regressions: true, minutes: 12, rate: 40 };
+    let mut plan = canary::Plan { lanes: 7, unchanged: 20, regressions: true, minutes: 12, rate: 40, only: None };
     let mut nodes = nodes::NODES;
     let mut gitlab_ci_local = None;
     let mut jobs = JOBS;
@@ -97,6 +98,7 @@ fn run() -> Result<bool> {
                 "same" => plan.regressions = false,
                 _ => bail!("`--cases` is `all`, `worse` or `same`, not `{value}`"),
             },
+            "--only" => plan.only = Some(value),
             "--lanes" => plan.lanes = value.parse().with_context(|| format!("`{value}` is no number"))?,
             "--minutes" => plan.minutes = value.parse().with_context(|| format!("`{value}` is no number"))?,
             "--rate" => plan.rate = value.parse().with_context(|| format!("`{value}` is no number"))?,
@@ -115,7 +117,7 @@ fn run() -> Result<bool> {
         Some("list") => listing::measure(&serin.map_or_else(beside, Ok)?, peer.as_deref(), jobs),
         Some("traps") => traps::measure(&serin.map_or_else(beside, Ok)?),
         Some("changes") => changes::measure(&serin.map_or_else(beside, Ok)?),
-        Some("canary") => canary::measure(&serin.map_or_else(beside, Ok)?, plan),
+        Some("canary") => canary::measure(&serin.map_or_else(beside, Ok)?, &plan),
         Some("nodes") => nodes::measure(&serin.map_or_else(beside, Ok)?, nodes),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");

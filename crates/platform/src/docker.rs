@@ -151,42 +151,12 @@ impl Platform for DockerPlatform {
     async fn apply(&self, spec: &NodeSpec) -> Result<(), Error> {
         check(&spec.key)?;
         container::check(spec, &self.inner.policy)?;
-        let order = self.inner.order(&spec.key);
-        let _order = order.lock().await;
-        let there = container::list(&self.inner.engine, &self.inner.instance, Some(&spec.key)).await?;
-        if let Some(current) = there.iter().map(|found| found.generation).max() {
-            if current > spec.generation {
-                return Err(Error::Outdated { key: spec.key.clone(), generation: spec.generation, current });
-            }
-            if current == spec.generation && self.inner.runs(&spec.key) {
-                return Ok(());
-            }
-        }
-        for old in &there {
-            container::stop(&self.inner.engine, old).await?;
-        }
-        guard(&self.inner.nodes).remove(&spec.key);
-        let found = container::start(&self.inner.engine, &self.inner.instance, spec).await;
-        let found = found.inspect_err(|_| self.inner.changed())?;
-        self.inner.follow(found);
-        self.inner.changed();
-        Ok(())
+        self.inner.unless_away(self.inner.apply(spec)).await
     }
 
     async fn remove(&self, key: &NodeKey) -> Result<(), Error> {
         check(key)?;
-        let order = self.inner.order(key);
-        let _order = order.lock().await;
-        if let Some(node) = guard(&self.inner.nodes).get(key) {
-            guard(&node.seen).state = NodeState::Stopping;
-        }
-        self.inner.changed();
-        for old in container::list(&self.inner.engine, &self.inner.instance, Some(key)).await? {
-            container::stop(&self.inner.engine, &old).await?;
-        }
-        guard(&self.inner.nodes).remove(key);
-        self.inner.changed();
-        Ok(())
+        self.inner.unless_away(self.inner.remove(key)).await
     }
 
     async fn observe(&self, environment: &str) -> Result<Vec<Observation>, Error> {
@@ -232,6 +202,54 @@ impl Platform for DockerPlatform {
 impl Inner {
     fn changed(&self) {
         self.changes.send_modify(|number| *number = number.wrapping_add(1));
+    }
+
+    /// Carries an order out, unless the engine is away or goes away meanwhile: the next order goes on from what is there.
+    async fn unless_away(&self, order: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+        let mut absence = self.absence.clone();
+        tokio::select! {
+            biased;
+            reason = absence.begun() => Err(Error::Docker { attempt: "take the order", reason }),
+            done = order => done,
+        }
+    }
+
+    async fn apply(self: &Arc<Self>, spec: &NodeSpec) -> Result<(), Error> {
+        let order = self.order(&spec.key);
+        let _order = order.lock().await;
+        let there = container::list(&self.engine, &self.instance, Some(&spec.key)).await?;
+        if let Some(current) = there.iter().map(|found| found.generation).max() {
+            if current > spec.generation {
+                return Err(Error::Outdated { key: spec.key.clone(), generation: spec.generation, current });
+            }
+            if current == spec.generation && self.runs(&spec.key) {
+                return Ok(());
+            }
+        }
+        for old in &there {
+            container::stop(&self.engine, old).await?;
+        }
+        guard(&self.nodes).remove(&spec.key);
+        let found = container::start(&self.engine, &self.instance, spec).await;
+        let found = found.inspect_err(|_| self.changed())?;
+        self.follow(found);
+        self.changed();
+        Ok(())
+    }
+
+    async fn remove(&self, key: &NodeKey) -> Result<(), Error> {
+        let order = self.order(key);
+        let _order = order.lock().await;
+        if let Some(node) = guard(&self.nodes).get(key) {
+            guard(&node.seen).state = NodeState::Stopping;
+        }
+        self.changed();
+        for old in container::list(&self.engine, &self.instance, Some(key)).await? {
+            container::stop(&self.engine, &old).await?;
+        }
+        guard(&self.nodes).remove(key);
+        self.changed();
+        Ok(())
     }
 
     fn order(&self, key: &NodeKey) -> Arc<AsyncMutex<()>> {

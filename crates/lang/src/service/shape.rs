@@ -18,13 +18,7 @@ const DURATION: Shape = Shape {
 };
 const PATH: Shape = Shape { what: "a path such as `/healthz`", check: Some(path), ..FILLED };
 const HEALTH: Shape = object(
-    &[
-        ("path", &PATH),
-        ("tcp", &BOOL),
-        ("command", &PROGRAM),
-        ("timeout", &DURATION),
-        ("interval", &DURATION),
-    ],
+    &[("path", &PATH), ("tcp", &BOOL), ("command", &PROGRAM), ("timeout", &DURATION), ("interval", &DURATION)],
     &[],
 );
 const PROGRAM: Shape = Shape { what: "a program and its arguments as a list", list: TEXTS.list, ..FILLED };

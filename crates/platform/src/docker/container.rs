@@ -40,6 +40,7 @@ pub(super) struct Found {
     pub(super) port: u16,
     pub(super) health: Health,
     pub(super) logs: LogFormat,
+    pub(super) restart: Restart,
     pub(super) stop_timeout_ms: i64,
 }
 
@@ -55,6 +56,8 @@ struct Label {
     health_timeout_ms: i64,
     health_interval_ms: i64,
     logs: String,
+    #[serde(default)]
+    restart: Restart,
     stop_timeout_ms: i64,
 }
 
@@ -140,6 +143,7 @@ fn found(id: String, labels: &HashMap<String, String>) -> Option<Found> {
             "logfmt" => LogFormat::Logfmt,
             _ => LogFormat::Text,
         },
+        restart: label.restart,
         stop_timeout_ms: label.stop_timeout_ms,
     })
 }
@@ -159,6 +163,7 @@ fn labels(instance: &str, spec: &NodeSpec, port: u16) -> Result<HashMap<String, 
         health_timeout_ms: spec.health.timeout_ms,
         health_interval_ms: spec.health.interval_ms,
         logs: logs.to_owned(),
+        restart: spec.container.restart,
         stop_timeout_ms: spec.stop_timeout_ms,
     };
     let text = serde_json::to_string(&label)

@@ -96,10 +96,13 @@ fn client(host: &Host) -> Result<Docker, Error> {
             Docker::connect_with_ssl(rest, &tls.key, &tls.cert, &tls.ca, ANSWER_TIMEOUT_S, API_DEFAULT_VERSION)
                 .map_err(wrong)
         }
-        ("tcp", None) => Err(unreachable(host, "`tcp://` needs `ca`, `cert` and `key`: who reaches an engine owns its host")),
+        ("tcp", None) => {
+            Err(unreachable(host, "`tcp://` needs `ca`, `cert` and `key`: who reaches an engine owns its host"))
+        }
         ("ssh", _) => {
             let target = ssh::Target::parse(rest, host.ssh_config.clone());
-            let target = target.ok_or_else(|| unreachable(host, "write `ssh://USER@HOST` or `ssh://USER@HOST:PORT`"))?;
+            let target =
+                target.ok_or_else(|| unreachable(host, "write `ssh://USER@HOST` or `ssh://USER@HOST:PORT`"))?;
             target.client(ANSWER_TIMEOUT_S).map_err(wrong)
         }
         _ => Err(unreachable(host, "its `url` begins with none of `unix://`, `tcp://` and `ssh://`")),

@@ -10,11 +10,11 @@ use crate::lines::Lines;
 use crate::{Error, NodeState};
 use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerInspectResponse, ContainerState};
+use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
 use futures_util::StreamExt;
 use serin_model::Timestamp;
-use serin_model::service::LogFormat;
+use serin_model::service::{LogFormat, Restart};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -229,6 +229,10 @@ impl Follower {
 
     async fn inspected(&mut self, container: &ContainerInspectResponse) {
         let Some(state) = &container.state else { return };
+        if state.status == Some(ContainerStateStatusEnum::CREATED) {
+            // Whoever made it was ended before it could be started.
+            return self.set(NodeState::Lost, Some("its container was made and never started".to_owned()));
+        }
         self.was_healthy |= self.has_lived(state);
         let restarts = container.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         guard(&self.seen).restarts = restarts;
@@ -248,11 +252,21 @@ impl Follower {
         }
         let how = ended(state.exit_code, state.oom_killed == Some(true));
         if self.was_healthy {
-            self.set(NodeState::Unhealthy, Some(how));
+            // An engine that was killed ends its containers when it is back, and does not start them again.
+            let is_left = state.restarting != Some(true) && self.is_to_run_again(state.exit_code);
+            self.set(if is_left { NodeState::Lost } else { NodeState::Unhealthy }, Some(how));
         } else if restarts >= RETRIES_MAX || state.restarting != Some(true) {
             self.give_up(how).await;
         } else {
             guard(&self.seen).detail = Some(how);
+        }
+    }
+
+    fn is_to_run_again(&self, exit_code: Option<i64>) -> bool {
+        match self.found.restart {
+            Restart::Always => true,
+            Restart::OnFailure => exit_code != Some(0),
+            Restart::Never => false,
         }
     }
 

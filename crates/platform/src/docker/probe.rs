@@ -78,7 +78,9 @@ impl Prober {
 }
 
 /// The beginning of what a command says, to its end.
-async fn read(mut output: impl futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin) -> String {
+async fn read(
+    mut output: impl futures_util::Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
+) -> String {
     let mut text = Vec::new();
     while let Some(Ok(part)) = output.next().await {
         let bytes = part.into_bytes();

@@ -34,7 +34,12 @@ pub(super) fn start(dir: &NodeDir, spec: &SpecRecord, port: u16) -> io::Result<(
 }
 
 /// Runs a node's health command to its end; one that takes longer than `within` is killed.
-pub(super) async fn probe(dir: &NodeDir, spec: &SpecRecord, (port, words): (u16, &[String]), within: Duration) -> Check {
+pub(super) async fn probe(
+    dir: &NodeDir,
+    spec: &SpecRecord,
+    (port, words): (u16, &[String]),
+    within: Duration,
+) -> Check {
     let name = words.first().map_or("", String::as_str);
     let mut command = command(dir, spec, (port, words));
     command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

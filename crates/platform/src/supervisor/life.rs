@@ -331,9 +331,7 @@ async fn check_for_ever(dir: NodeDir, spec: SpecRecord, port: u16, results: mpsc
     let ask = || async {
         match &health.probe {
             Probe::Command(words) => child::probe(dir, spec, (port, words), CHECK_TIMEOUT).await,
-            Probe::Http | Probe::Tcp => {
-                health::ask((Ipv4Addr::LOCALHOST, port).into(), &health, CHECK_TIMEOUT).await
-            }
+            Probe::Http | Probe::Tcp => health::ask((Ipv4Addr::LOCALHOST, port).into(), &health, CHECK_TIMEOUT).await,
         }
     };
     health::watch(ask, health.interval_ms, results).await;

@@ -1,10 +1,12 @@
 //! What every platform has to do, whatever runs its nodes.
 
-use crate::world::{ENVIRONMENT, World, find, is_healthy, key, poll, spec, wait};
+use crate::world::{ENVIRONMENT, FIXTURE, World, find, is_healthy, key, poll, spec, wait};
+use serin_model::service::{Health, Probe};
 use serin_model::{Digest, NodeName};
-use serin_platform::{Error, NodeKey, NodeSpec, NodeState, Platform};
+use serin_platform::{Error, NodeKey, NodeSpec, NodeState, Platform, Secret};
 
-/// Makes the specification of node `a-1`: a healthy service (`ok`) or one that ends at once (`fail`), at a generation.
+/// Makes the specification of node `a-1` at a generation: a healthy service (`ok`), one that ends at once (`fail`), or one
+/// that says what it finds in `COLOUR` and in its secret `token`, and is healthy after that (`tell`).
 pub type Make = fn(&str, u64) -> NodeSpec;
 
 /// Runs the whole suite; leaves no node behind.
@@ -14,6 +16,8 @@ pub async fn suite(platform: &dyn Platform, make: Make) {
     newer_replaces_and_older_is_refused(platform, make).await;
     failing_start_says_why(platform, make).await;
     environments_are_apart(platform, make).await;
+    health_is_asked_by_tcp_and_by_command(platform, make).await;
+    secrets_and_variables_arrive(platform, make).await;
     removes(platform).await;
     refuses_names(platform, make).await;
 }
@@ -62,6 +66,46 @@ async fn environments_are_apart(platform: &dyn Platform, make: Make) {
     poll(platform, "a-1", is_healthy).await;
 }
 
+async fn health_is_asked_by_tcp_and_by_command(platform: &dyn Platform, make: Make) {
+    let by = |probe: Probe, generation| {
+        let spec = make("ok", generation);
+        // Only the probe itself can tell: there is nothing at that path.
+        NodeSpec { health: Health { probe, path: "/nothing".to_owned(), ..spec.health.clone() }, ..spec }
+    };
+    platform.apply(&by(Probe::Tcp, 6)).await.unwrap();
+    wait(platform, "a-1", |seen| is_healthy(seen) && seen.generation == 6).await;
+    let command = |line: &str| Probe::Command(["/bin/busybox", "sh", "-c", line].map(str::to_owned).to_vec());
+    platform.apply(&by(command("test -n \"$PORT\""), 7)).await.unwrap();
+    wait(platform, "a-1", |seen| is_healthy(seen) && seen.generation == 7).await;
+    let sick = by(command("exit 9"), 8);
+    platform.apply(&NodeSpec { health: Health { timeout_ms: 1_500, ..sick.health.clone() }, ..sick }).await.unwrap();
+    let seen = wait(platform, "a-1", |seen| matches!(seen.state, NodeState::Failed(_))).await;
+    let NodeState::Failed(reason) = &seen.state else { unreachable!() };
+    assert!(reason.contains("busybox") && reason.contains('9'), "{reason}");
+    let dark = by(Probe::Http, 9);
+    platform.apply(&NodeSpec { health: Health { timeout_ms: 1_500, ..dark.health.clone() }, ..dark }).await.unwrap();
+    let seen = wait(platform, "a-1", |seen| matches!(seen.state, NodeState::Failed(_))).await;
+    assert!(format!("{:?}", seen.state).contains("404"), "{seen:?}");
+}
+
+async fn secrets_and_variables_arrive(platform: &dyn Platform, make: Make) {
+    let value = "s3cret \"of' many\n$(lines)";
+    let secrets = vec![("token".to_owned(), Secret(value.to_owned()))];
+    let spec = NodeSpec { secrets, ..make("tell", 10) };
+    assert!(!format!("{spec:?}").contains("s3cret"), "a specification shows its secrets");
+    platform.apply(&spec).await.unwrap();
+    wait(platform, "a-1", |seen| is_healthy(seen) && seen.generation == 10).await;
+    let log = platform.logs(&key("a-1"), 50).await.unwrap().join("\n");
+    assert!(log.contains("colour blue") && log.contains(value) && log.contains("mode 400"), "{log}");
+    let shown = format!("{:?}", find(platform, "a-1").await);
+    assert!(!shown.contains("s3cret"), "{shown}");
+    for name in ["../token", "", "a/b", "a b"] {
+        let spec = NodeSpec { secrets: vec![(name.to_owned(), Secret("x".to_owned()))], ..make("ok", 11) };
+        let refused = platform.apply(&spec).await;
+        assert!(matches!(refused, Err(Error::Name { .. })), "{name:?}: {refused:?}");
+    }
+}
+
 async fn removes(platform: &dyn Platform) {
     platform.remove(&key("a-1")).await.unwrap();
     platform.remove(&key("a-1")).await.unwrap();
@@ -82,5 +126,19 @@ async fn refuses_names(platform: &dyn Platform, make: Make) {
 #[tokio::test]
 async fn process_platform_conforms() {
     let world = World::new();
-    suite(&world.platform, spec).await;
+    suite(&world.platform, of_mode).await;
+}
+
+/// What tells of itself in a shell, before it turns into the service.
+pub const TELL: &str = "busybox() { /bin/busybox \"$@\"; }; echo colour $COLOUR; busybox cat $SERIN_SECRETS/token; echo; \
+                        echo mode $(busybox stat -L -c %a $SERIN_SECRETS/token)";
+
+fn of_mode(mode: &str, generation: u64) -> NodeSpec {
+    let spec = spec(mode, generation);
+    if mode != "tell" {
+        return spec;
+    }
+    let line = format!("{TELL}; exec \"$0\" service ok");
+    let command = ["/bin/busybox", "sh", "-c", &line, FIXTURE].map(str::to_owned).to_vec();
+    NodeSpec { command, ..spec }
 }

@@ -1,124 +1,10 @@
 //! The Docker platform on a real engine: the suite, adoption, crashes, floods, counters.
 
 use crate::conformance;
-use crate::world::{ENVIRONMENT, find, get, is_healthy, key, poll, spec, wait};
-use serin_model::service::{Health, LogFormat, Probe};
-use serin_platform::{DockerPlatform, Engine, Error, ImageBuild, NodeSpec, NodeState, Platform, Policy};
-use std::path::PathBuf;
-use tempfile::TempDir;
-use tokio::sync::OnceCell;
-
-/// A static busybox, the whole of the test's image (Debian: `busybox-static`).
-const BUSYBOX: &str = "/bin/busybox";
-const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY healthz /www/healthz\nENV PATH=/bin\n\
-                          ENTRYPOINT [\"/bin/busybox\", \"sh\", \"-c\"]\n";
-const SERVE: &str = "busybox httpd -f -p $PORT -h /www";
-
-static IMAGE: OnceCell<String> = OnceCell::const_new();
-
-async fn engine() -> Engine {
-    Engine::connect().await.unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The test's image, built once.
-async fn image() -> String {
-    let build = || async {
-        let busybox = std::fs::read(BUSYBOX).expect("a static busybox; `apt-get install busybox-static`");
-        let context = tar(&[("Dockerfile", DOCKERFILE.as_bytes()), ("busybox", &busybox), ("healthz", b"ok\n")]);
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("context.tar");
-        std::fs::write(&path, context).unwrap();
-        let build = ImageBuild {
-            dockerfile: "Dockerfile".to_owned(),
-            labels: vec![("org.opencontainers.image.source".to_owned(), "a test".to_owned())],
-            tag: "serin-test/platform:1".to_owned(),
-        };
-        let mut told = Vec::new();
-        let id = engine().await.build_image(&build, &path, |line| told.push(line)).await.unwrap();
-        assert!(id.starts_with("sha256:") && told.iter().any(|line| line.starts_with("Step 1")), "{id} {told:?}");
-        id
-    };
-    IMAGE.get_or_init(build).await.clone()
-}
-
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o755);
-        archive.append_data(&mut header, path, *bytes).unwrap();
-    }
-    archive.into_inner().unwrap()
-}
-
-struct World {
-    platform: Option<DockerPlatform>,
-    dir: TempDir,
-}
-
-impl World {
-    async fn new() -> Self {
-        image().await;
-        let dir = tempfile::tempdir().unwrap();
-        Self { platform: Some(open(&dir.path().join("nodes")).await), dir }
-    }
-
-    fn platform(&self) -> &DockerPlatform {
-        self.platform.as_ref().unwrap()
-    }
-
-    /// The same folder seen by a fresh platform, as after the server's restart.
-    async fn restart(&mut self) {
-        self.platform = None;
-        self.platform = Some(open(&self.dir.path().join("nodes")).await);
-    }
-
-    async fn end(self) {
-        self.platform().remove_all().await.unwrap();
-        assert_eq!(self.platform().observe(ENVIRONMENT).await.unwrap(), []);
-    }
-}
-
-/// Leaves no container behind, also where a test fails.
-impl Drop for World {
-    fn drop(&mut self) {
-        self.platform = None;
-        let path = self.dir.path().join("nodes").join("docker.json");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let Some(instance) = text.split('"').nth(3) else { return };
-        let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output();
-        let Ok(left) = docker(&["ps", "-aq", "--filter", &format!("label=serin.instance={instance}")]) else { return };
-        let left = String::from_utf8_lossy(&left.stdout).into_owned();
-        let ids: Vec<&str> = left.split_whitespace().collect();
-        if !ids.is_empty() {
-            let _ = docker(&[&["rm", "-f", "-v"], ids.as_slice()].concat());
-        }
-    }
-}
-
-async fn open(dir: &std::path::Path) -> DockerPlatform {
-    DockerPlatform::new(dir, (engine().await, "the test's engine"), Policy::default()).await.unwrap()
-}
-
-/// A container of the test's image that runs a line of shell, as node `a-1`.
-fn container(line: &str, generation: u64) -> NodeSpec {
-    NodeSpec {
-        image: IMAGE.get().cloned(),
-        release_dir: PathBuf::new(),
-        command: vec![line.to_owned()],
-        health: Health { probe: Probe::Http, path: "/healthz".to_owned(), timeout_ms: 20_000, interval_ms: 50 },
-        stop_timeout_ms: 1_000,
-        ..spec("ok", generation)
-    }
-}
-
-fn of_mode(mode: &str, generation: u64) -> NodeSpec {
-    match mode {
-        "ok" => container(SERVE, generation),
-        _ => container("echo one; echo two; echo 'cannot open the database' >&2; exit 3", generation),
-    }
-}
+use crate::containers::{SERVE, World, container, docker, of_mode};
+use crate::world::{ENVIRONMENT, find, get, is_healthy, key, poll, wait};
+use serin_model::service::LogFormat;
+use serin_platform::{Error, NodeSpec, NodeState, Platform};
 
 #[tokio::test]
 async fn docker_platform_conforms() {
@@ -181,6 +67,25 @@ async fn a_node_removed_behind_its_back_is_lost_and_applied_again() {
         String::from_utf8_lossy(&shown.stdout).trim() == pid
     });
     assert!(docker(&["rm", "-f", id.unwrap()]).status.success());
+    wait(world.platform(), "a-1", |seen| seen.state == NodeState::Lost).await;
+    world.platform().apply(&container(SERVE, 1)).await.unwrap();
+    wait(world.platform(), "a-1", is_healthy).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_container_that_was_made_and_never_started_is_lost_and_applied_again() {
+    let mut world = World::new().await;
+    world.platform().apply(&container(SERVE, 1)).await.unwrap();
+    wait(world.platform(), "a-1", is_healthy).await;
+    // As a server leaves it that dies between the two.
+    let format = "{{range $key, $value := .Config.Labels}}--label={{$key}}={{$value}}\n{{end}}";
+    let labels = docker(&["inspect", "-f", format, &world.container()]);
+    docker(&["rm", "-f", "-v", &world.container()]);
+    let image = crate::containers::image().await;
+    let labels: Vec<&str> = labels.lines().filter(|line| !line.is_empty()).collect();
+    docker(&[&["create"][..], &labels, &[&image, SERVE]].concat());
+    world.restart().await;
     wait(world.platform(), "a-1", |seen| seen.state == NodeState::Lost).await;
     world.platform().apply(&container(SERVE, 1)).await.unwrap();
     wait(world.platform(), "a-1", is_healthy).await;

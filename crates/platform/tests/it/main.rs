@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod conformance;
+mod containers;
 mod docker;
+mod engine;
 mod faults;
+mod furnish;
+mod hosts;
 mod logs;
 mod shop;
 mod world;

@@ -2,7 +2,9 @@
 
 use serin_model::service::{Health, LogFormat, Probe};
 use serin_model::{Digest, NodeName};
-use serin_platform::{Container, NodeKey, NodeSpec, NodeState, Observation, Platform, ProcessPlatform, SupervisorCommand};
+use serin_platform::{
+    Container, NodeKey, NodeSpec, NodeState, Observation, Platform, ProcessPlatform, SupervisorCommand,
+};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -104,7 +106,17 @@ pub async fn wait(platform: &dyn Platform, node: &str, is_wanted: impl Fn(&Obser
 
 /// Waits for what is no change of state, such as a counter.
 pub async fn poll(platform: &dyn Platform, node: &str, is_wanted: impl Fn(&Observation) -> bool) -> Observation {
-    let deadline = Instant::now() + PATIENCE;
+    poll_for(platform, node, PATIENCE, is_wanted).await
+}
+
+/// The same, for that long.
+pub async fn poll_for(
+    platform: &dyn Platform,
+    node: &str,
+    patience: Duration,
+    is_wanted: impl Fn(&Observation) -> bool,
+) -> Observation {
+    let deadline = Instant::now() + patience;
     loop {
         let seen = find(platform, node).await.unwrap();
         if is_wanted(&seen) {
@@ -156,12 +168,12 @@ pub async fn gone(pid: u32) {
 
 /// The parent of a process: a node's supervisor.
 pub fn parent(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or("0");
     line.trim().parse().unwrap()
 }
 
-fn pids_with(is_wanted: impl Fn(u32) -> bool) -> Vec<u32> {
+pub fn pids_with(is_wanted: impl Fn(u32) -> bool) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid != std::process::id() && is_wanted(*pid)).collect()

@@ -1,15 +1,15 @@
 //! `serin serve`.
 
-use std::io::IsTerminal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use serin_runner::Missing;
 use serin_platform::{Host, Policy, Tls};
+use serin_runner::Missing;
 use serin_server::{App, DockerSettings, FirstStart, Settings};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +66,9 @@ impl Docker {
             let tls = match (host.ca, host.cert, host.key) {
                 (Some(ca), Some(cert), Some(key)) => Some(Tls { ca, cert, key }),
                 (None, None, None) => None,
-                _ => bail!("`docker.hosts.{name}` in `serin.toml` needs all of `ca`, `cert` and `key`, or none of them"),
+                _ => {
+                    bail!("`docker.hosts.{name}` in `serin.toml` needs all of `ca`, `cert` and `key`, or none of them")
+                }
             };
             Ok(Host { name, url: host.url, tls, address: host.address, ssh_config: host.ssh_config })
         };

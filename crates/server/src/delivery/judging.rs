@@ -83,6 +83,7 @@ pub struct Session {
     active: Option<Active>,
     history: VecDeque<Samples>,
     last: BTreeMap<String, Totals>,
+    sums: BTreeMap<(String, String), f64>,
     next: Timestamp,
 }
 
@@ -129,10 +130,11 @@ impl Session {
         let tick_ms = config.canary.tick_ms.max(TICK_MS_MIN);
         self.next = next_tick(self.next, at, tick_ms);
         let due = self.next.plus_ms(-tick_ms);
-        let (samples, chart) = self.sample(seen);
+        let (mut samples, chart) = self.sample(seen);
         let Some(watch) = machine.desired_watch() else {
             self.active = None;
             if matches!(machine.phase, Phase::Over(_)) {
+                self.add_up(&mut samples);
                 self.history.push_back(samples);
                 while self.history.len() > HISTORY_TICKS_MAX {
                     self.history.pop_front();
@@ -142,6 +144,7 @@ impl Session {
             }
             return Ok((None, self.next));
         };
+        self.add_up(&mut samples);
         self.open(app, (row.id, machine), (watch, config)).await?;
         let Some(active) = &mut self.active else { return Ok((None, self.next)) };
         // Numbers follow the time, also over ticks that were missed: so the judge's last word comes in time.
@@ -203,7 +206,21 @@ impl Session {
         Ok(())
     }
 
-    /// What happened on each node since the last call.
+    /// Makes totals of what counters grew by, over the ticks that the judge is shown alone: what happened between them,
+    /// while nodes were taken out and brought back, is no part of any tick.
+    fn add_up(&mut self, samples: &mut Samples) {
+        for (node, metrics) in samples {
+            for (metric, sample) in metrics {
+                if let SampleRecord::Counter(grown) = sample {
+                    let sum = self.sums.entry((node.clone(), metric.clone())).or_default();
+                    *sum += *grown;
+                    *grown = *sum;
+                }
+            }
+        }
+    }
+
+    /// What happened on each node since the last call; counters as what they grew by.
     fn sample(&mut self, seen: &Seen) -> (Samples, BTreeMap<String, BTreeMap<String, f64>>) {
         let mut samples = Samples::new();
         let mut chart: BTreeMap<String, BTreeMap<String, f64>> = BTreeMap::new();
@@ -273,8 +290,8 @@ fn difference(
         ("log_error", SampleRecord::Count(error)),
         ("cpu_pct", SampleRecord::Gauge(cpu)),
         ("mem_bytes", SampleRecord::Gauge(memory)),
-        ("disk_bytes", SampleRecord::Counter(now.disk_bytes as f64)),
-        ("net_bytes", SampleRecord::Counter(now.net_bytes as f64)),
+        ("disk_bytes", SampleRecord::Counter(since(before.disk_bytes, now.disk_bytes))),
+        ("net_bytes", SampleRecord::Counter(since(before.net_bytes, now.net_bytes))),
         ("latency_ms", SampleRecord::Histogram(first, counts)),
     ];
     let share = |bad: f64| if requests > 0.0 { 100.0 * bad / requests } else { 0.0 };
@@ -440,7 +457,23 @@ mod tests {
 
     use serin_model::Timestamp;
 
-    use super::{latency_difference, next_tick, quantile};
+    use super::{SampleRecord, Samples, Session, latency_difference, next_tick, quantile};
+
+    #[test]
+    fn what_happens_between_ticks_is_in_no_counter() {
+        let mut session = Session::default();
+        let mut shown = |grown: f64| {
+            let metrics = [("net_bytes".to_owned(), SampleRecord::Counter(grown))].into();
+            let mut samples = Samples::from([("a-1".to_owned(), metrics)]);
+            session.add_up(&mut samples);
+            samples["a-1"]["net_bytes"].clone()
+        };
+        assert_eq!(shown(5.0), SampleRecord::Counter(5.0));
+        // A tick that the judge is not shown, such as one while a node is taken out, is not added up; nor is a process
+        // that began anew a step back.
+        assert_eq!(shown(7.0), SampleRecord::Counter(12.0));
+        assert_eq!(shown(0.0), SampleRecord::Counter(12.0));
+    }
 
     #[test]
     fn ticks_keep_their_distance() {

@@ -107,20 +107,25 @@ async fn secrets(
 }
 
 fn missing(name: &str, environment: &str) -> Error {
-    Error::invalid(format!("`service.secrets` names `{name}`, which the project does not give to `{environment}`")).hint(
-        "set it among the project's variables; a protected one is for pipelines of protected branches alone",
-    )
+    Error::invalid(format!("`service.secrets` names `{name}`, which the project does not give to `{environment}`"))
+        .hint("set it among the project's variables; a protected one is for pipelines of protected branches alone")
 }
 
 /// Says before anything moves that an environment cannot run the version as `serin.yml` wants it.
-pub(super) async fn check(app: &App, part: &service::Environment, (service, pipeline_id): (&Service, i64)) -> Result<()> {
+pub(super) async fn check(
+    app: &App,
+    part: &service::Environment,
+    (service, pipeline_id): (&Service, i64),
+) -> Result<()> {
     let docker = &app.settings.docker;
     for host in &part.hosts {
         if docker.hosts.iter().all(|known| known.name != *host) {
             let known: Vec<&str> = docker.hosts.iter().map(|known| known.name.as_str()).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(Error::invalid(format!("environment `{}` names host `{host}`, which is not known", part.name))
-                .hint(format!("the administrator defines hosts under `[docker.hosts]` in `serin.toml`; there is {known}")));
+                .hint(format!(
+                    "the administrator defines hosts under `[docker.hosts]` in `serin.toml`; there is {known}"
+                )));
         }
     }
     allowed(&docker.policy, service, part)?;
@@ -149,10 +154,10 @@ fn allowed(policy: &Policy, service: &Service, part: &service::Environment) -> R
             (service.restart != service::Restart::Always, "restart"),
         ];
         return match wanted.iter().find(|(is_wanted, _)| *is_wanted) {
-            Some((_, key)) => Err(Error::invalid(format!(
-                "environment `{name}` runs processes, which have no `service.{key}`"
-            ))
-            .hint("add `platform: docker` to it, or leave the key out")),
+            Some((_, key)) => {
+                Err(Error::invalid(format!("environment `{name}` runs processes, which have no `service.{key}`"))
+                    .hint("add `platform: docker` to it, or leave the key out"))
+            }
             None => Ok(()),
         };
     }
