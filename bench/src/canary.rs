@@ -237,7 +237,7 @@ fn config(name: &str, plan: &Plan) -> String {
          health: {{ path: /healthz, timeout: 60s, interval: 500ms }}\n  logs: {{ format: json }}\n  stop_timeout: 1s\n\
          environments:\n  {PRODUCTION}: {{ platform: docker, nodes: {NODES}, drain_timeout: 5s }}\n\
          canary:\n  nodes: 2\n  tick: 1s\n  steps: [{{ traffic: 10%, for: 30s }}, {{ traffic: 50%, for: {rest}s }}]\n  \
-         tolerate: {{ cpu: 10%, memory: 10%, latency.p99: 10%, http.errors: 0.1pp, log.error: 20% }}\n",
+         tolerate: {{ cpu: 5%, memory: 10%, latency.p99: 10%, http.errors: 0.1pp, log.error: 20% }}\n",
         service::PORT
     )
 }

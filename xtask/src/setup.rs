@@ -54,6 +54,9 @@ const TOOLS: &[Tool] = &[
     Tool { programs: &["dockerd"], debian: "docker.io", ubuntu: "docker.io", purpose: "images and containers" },
     Tool { programs: &["docker"], debian: "docker.io", ubuntu: "docker.io", purpose: "tests of containers" },
     Tool { programs: &["iptables"], debian: "iptables", ubuntu: "iptables", purpose: "networks of containers" },
+    Tool { programs: &["ip"], debian: "iproute2", ubuntu: "iproute2", purpose: "networks of containers" },
+    Tool { programs: &["openssl"], debian: "openssl", ubuntu: "openssl", purpose: "certificates of the tests" },
+    Tool { programs: &["sshd"], debian: "openssh-server", ubuntu: "openssh-server", purpose: "hosts behind ssh" },
     Tool { programs: &["busybox"], debian: "busybox-static", ubuntu: "busybox-static", purpose: "images of the tests" },
     Tool {
         programs: &["pg_ctlcluster"],

@@ -42,7 +42,7 @@ impl Load {
         let client = |number| {
             let (address, counts, is_over) = (address.to_owned(), Arc::clone(&counts), Arc::clone(&is_over));
             thread::spawn(move || {
-                let mut random = Random((number + 1) * 0x9e37_79b9 ^ super::clock_ms() << 20 | 1);
+                let mut random = Random(((number + 1) * 0x9e37_79b9) ^ (super::clock_ms() << 20) | 1);
                 let mut due = Instant::now();
                 let mut stream = None;
                 while !is_over.load(Ordering::Relaxed) {

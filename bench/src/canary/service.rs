@@ -92,7 +92,7 @@ struct Service {
 /// Serves until it is killed.
 pub fn main() -> Result<()> {
     let tuning = Tuning::read(&std::fs::read_to_string(TUNING).context("read `tuning`")?);
-    let seed = u64::from(std::process::id()) << 32 ^ crate::canary::clock_ms();
+    let seed = (u64::from(std::process::id()) << 32) ^ crate::canary::clock_ms();
     let service: &'static Service =
         Box::leak(Box::new(Service { tuning, random: Mutex::new(Random(seed | 1)), to_write: AtomicU64::new(0) }));
     thread::spawn(|| service.hold_memory());

@@ -33,7 +33,7 @@ pub fn default_metrics() -> Vec<Metric> {
     let by_request = || Kind::Count { exposure: Some("requests".to_owned()) };
     let load = || Some("requests".to_owned());
     let rel = Margin::relative;
-    let leak = Some(SlopeMargin { ok: 0.01, bad: 0.05 });
+    let leak = Some(SlopeMargin { ok: 0.01, bad: 0.02 });
     let latency = Kind::Histogram { scale: 4, quantiles: vec![0.5, 0.99] };
     vec![
         metric("requests", Kind::Count { exposure: None }, (rel(0.0), rel(1.0)), Role::Exposure),

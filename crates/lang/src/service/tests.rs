@@ -1,5 +1,5 @@
 use serin_model::quality::{Gate, Quarantine, Severity};
-use serin_model::service::{LogFormat, Order, Platform, Step, Tolerance};
+use serin_model::service::{Limits, LogFormat, Order, Platform, Probe, Restart, Step, Tolerance, Volume};
 
 use super::parse;
 use crate::SourceFile;
@@ -50,6 +50,34 @@ fn the_whole_file_is_read() {
     assert!(config.canary.tolerate.contains(&("cpu".to_owned(), Tolerance::Relative(0.1))));
     assert_eq!(config.release.order, Order::Manual);
     assert_eq!(config.release.freeze.len(), 1);
+}
+
+#[test]
+fn containers_are_described() {
+    let text = "service:\n  name: x\n  secrets: [DB_PASSWORD]\n  health: { command: [/bin/check, --all], timeout: 5s }\n  \
+                limits: { memory: 512M, cpus: 1.5, pids: 200 }\n  volumes: [data:/var/lib/x, \"/srv/y:/y:ro\"]\n  \
+                restart: on-failure\nenvironments:\n  p:\n    platform: docker\n    hosts: [blue, green]\n    \
+                networks: [back]\n    limits: { memory: 2G }\n    variables: { MODE: p }\n";
+    let (config, found) = parse(&SourceFile::new("serin.yml", text));
+    assert_eq!(found, []);
+    let config = config.unwrap();
+    let (service, part) = (&config.service, &config.environments[0]);
+    assert_eq!(service.secrets, ["DB_PASSWORD"]);
+    assert_eq!(service.health.probe, Probe::Command(vec!["/bin/check".to_owned(), "--all".to_owned()]));
+    let limits = Limits { memory_bytes: Some(512 << 20), cpu_milli: Some(1_500), pids: Some(200) };
+    assert_eq!(service.limits, limits);
+    assert_eq!(part.limits.over(service.limits), Limits { memory_bytes: Some(2 << 30), ..limits });
+    let volume = |source: &str, target: &str, read_only| Volume {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        read_only,
+    };
+    assert_eq!(service.volumes, [volume("data", "/var/lib/x", false), volume("/srv/y", "/y", true)]);
+    assert_eq!(service.restart, Restart::OnFailure);
+    assert_eq!((part.hosts.len(), part.networks.as_slice()), (2, &["back".to_owned()][..]));
+    assert_eq!(part.variables, [("MODE".to_owned(), "p".to_owned())]);
+    let tcp = parse(&SourceFile::new("serin.yml", "service: {name: x, health: {tcp: true}}")).0.unwrap();
+    assert_eq!(tcp.service.health.probe, Probe::Tcp);
 }
 
 #[test]
@@ -116,6 +144,15 @@ fn errors_name_the_place_and_what_is_right() {
         ("service: {name: x}\nquality: {new_findings: {severe: 0}}", 2, 26, "unknown key `severe`", ""),
         ("service: {name: x}\nquality: {failing_tests: -1}", 2, 26, "must be a number from 0", ""),
         ("service: {name: x}\nquality: {coverage_on_changed_lines: most}", 2, 38, "is no share", "1%"),
+        ("service: {name: x, limits: {memory: lots}}", 1, 38, "is no size", "512M"),
+        ("service: {name: x, limits: {cpus: 0}}", 1, 35, "number", ""),
+        ("service: {name: x, volumes: [\"a:/b/../c\"]}", 1, 30, "must be `NAME:/path`", "data:/var"),
+        ("service: {name: x, volumes: [\"-a:/b\"]}", 1, 30, "must be `NAME:/path`", ""),
+        ("service: {name: x, volumes: [data]}", 1, 30, "must be `NAME:/path`", ""),
+        ("service: {name: x, secrets: [a/b]}", 1, 30, "must be letters", ""),
+        ("service: {name: x}\nenvironments: {p: {platform: docker, hosts: [-x]}}", 2, 46, "must be letters", ""),
+        ("service: {name: x}\nenvironments: {p: {hosts: [x]}}", 2, 27, "is for containers", "platform: docker"),
+        ("service: {name: x, health: {tcp: true, path: /x}}", 1, 28, "in more than one way", "keep one"),
         ("branches: {develop: d}", 1, 1, "needs the key `service`", ""),
         ("service: {name: x, health: {timeout: soon}}", 1, 38, "is no duration", "500ms"),
     ] {

@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Between two questions, and how long an answer may take.
+/// Between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Questions in a row without an answer that make an engine count as away.
-const SILENCES_MAX: u32 = 2;
+/// How long an answer may take, with the way there; an engine that gives none by then is away.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// Refusals in a row that make it count as away: one alone may be a connection that has just become old.
+const REFUSALS_MAX: u32 = 2;
 
 /// What is known of an engine's absence: the reason while it is away.
 #[derive(Clone)]
@@ -39,16 +40,21 @@ impl Absence {
 
 /// Asks an engine until `tell` wants to hear no more; tells what each round showed: the reason where it is away.
 pub(super) async fn attend(engine: Engine, name: String, tell: impl Fn(Option<String>) -> Option<()>) {
-    let mut silences = 0_u32;
+    let mut refusals = 0_u32;
     loop {
         let answer = timeout(ANSWER_TIMEOUT, engine.api().ping()).await;
         let why = match answer {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
+            Ok(Ok(_)) => {
+                refusals = 0;
+                None
+            }
+            Ok(Err(error)) => {
+                refusals = refusals.saturating_add(1);
+                Some(error.to_string()).filter(|_| refusals >= REFUSALS_MAX)
+            }
+            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs_f64())),
         };
-        silences = if why.is_some() { silences.saturating_add(1) } else { 0 };
-        let reason = why.filter(|_| silences >= SILENCES_MAX).map(|why| format!("{name} does not answer: {why}"));
+        let reason = why.map(|why| format!("{name} does not answer: {why}"));
         if tell(reason).is_none() {
             return;
         }
