@@ -36,10 +36,10 @@ pub struct Plan {
     pub only: Option<String>,
 }
 
-/// The regressions: what they are, the line of the version's tuning, and the judge's words for what has to be named.
+/// The regressions, of a version as its users see it: rounds are three quarters of what a request costs. What they are, the line of the version's tuning, and the judge's words for what has to be named.
 const REGRESSIONS: [(&str, &str, &str); 7] = [
     ("leak of 2 % a minute", "leak-ppm 20000", "memory"),
-    ("CPU +20 %", "cpu-rounds 1200000", "CPU use"),
+    ("CPU +20 %", "cpu-rounds 1270000", "CPU use"),
     ("latency p99 +50 %", "slow-ms 150", "latency"),
     ("errors +0.5 percentage points", "errors-ppm 6000", "HTTP error ratio"),
     ("disk writes x 2", "disk-bytes 8192", "disk I/O"),
@@ -237,7 +237,7 @@ fn config(name: &str, plan: &Plan) -> String {
          health: {{ path: /healthz, timeout: 60s, interval: 500ms }}\n  logs: {{ format: json }}\n  stop_timeout: 1s\n\
          environments:\n  {PRODUCTION}: {{ platform: docker, nodes: {NODES}, drain_timeout: 5s }}\n\
          canary:\n  nodes: 2\n  tick: 1s\n  steps: [{{ traffic: 10%, for: 30s }}, {{ traffic: 50%, for: {rest}s }}]\n  \
-         tolerate: {{ cpu: 5%, memory: 10%, latency.p99: 10%, http.errors: 0.1pp, log.error: 20% }}\n",
+         tolerate: {{ cpu: 5%, disk: 20%, memory: 10%, latency.p99: 10%, http.errors: 0.1pp, log.error: 20% }}\n",
         service::PORT
     )
 }

@@ -144,7 +144,7 @@ fn errors_name_the_place_and_what_is_right() {
         ("service: {name: x}\nquality: {new_findings: {severe: 0}}", 2, 26, "unknown key `severe`", ""),
         ("service: {name: x}\nquality: {failing_tests: -1}", 2, 26, "must be a number from 0", ""),
         ("service: {name: x}\nquality: {coverage_on_changed_lines: most}", 2, 38, "is no share", "1%"),
-        ("service: {name: x, limits: {memory: lots}}", 1, 38, "is no size", "512M"),
+        ("service: {name: x, limits: {memory: lots}}", 1, 37, "is no size", "512M"),
         ("service: {name: x, limits: {cpus: 0}}", 1, 35, "number", ""),
         ("service: {name: x, volumes: [\"a:/b/../c\"]}", 1, 30, "must be `NAME:/path`", "data:/var"),
         ("service: {name: x, volumes: [\"-a:/b\"]}", 1, 30, "must be `NAME:/path`", ""),

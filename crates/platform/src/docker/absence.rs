@@ -7,8 +7,10 @@ use tokio::time::timeout;
 
 /// Between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How long an answer may take, with the way there; an engine that gives none by then is away.
+/// How long an answer may take; an engine that gives none by then is away.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The same while it is away, or was not heard yet: a connection has to be made first.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refusals in a row that make it count as away: one alone may be a connection that has just become old.
 const REFUSALS_MAX: u32 = 2;
 
@@ -41,10 +43,11 @@ impl Absence {
 /// Asks an engine until `tell` wants to hear no more; tells what each round showed: the reason where it is away.
 pub(super) async fn attend(engine: Engine, name: String, tell: impl Fn(Option<String>) -> Option<()>) {
     let mut refusals = 0_u32;
+    let mut patience = RETURN_TIMEOUT;
     loop {
-        let answer = timeout(ANSWER_TIMEOUT, engine.api().ping()).await;
+        let answer = timeout(patience, engine.ping()).await;
         let why = match answer {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 refusals = 0;
                 None
             }
@@ -52,8 +55,9 @@ pub(super) async fn attend(engine: Engine, name: String, tell: impl Fn(Option<St
                 refusals = refusals.saturating_add(1);
                 Some(error.to_string()).filter(|_| refusals >= REFUSALS_MAX)
             }
-            Err(_) => Some(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs_f64())),
+            Err(_) => Some(format!("no answer within {} s", patience.as_secs_f64())),
         };
+        patience = if why.is_some() { RETURN_TIMEOUT } else { ANSWER_TIMEOUT };
         let reason = why.map(|why| format!("{name} does not answer: {why}"));
         if tell(reason).is_none() {
             return;

@@ -43,6 +43,8 @@ pub struct Tls {
 #[derive(Clone)]
 pub struct Engine {
     docker: Docker,
+    /// A client of its own for the question whether the engine is there: other requests do not keep it waiting.
+    attendant: Docker,
     /// Where its containers' published ports are; `None`: containers are reached at their own addresses.
     published_at: Option<IpAddr>,
 }
@@ -58,7 +60,7 @@ impl Engine {
             attempt: "be reached",
             reason: format!("{error}; install it (`apt-get install docker.io`), start `dockerd`, or set `DOCKER_HOST`"),
         })?;
-        Ok(Self { docker, published_at: None })
+        Ok(Self { attendant: docker.clone(), docker, published_at: None })
     }
 
     /// Connects to a host's engine.
@@ -70,11 +72,17 @@ impl Engine {
         let greeting = timeout(GREETING_TIMEOUT, docker.negotiate_version()).await;
         let greeting = greeting.map_err(|_| unreachable(host, "it gives no answer"))?;
         let docker = greeting.map_err(|error| unreachable(host, &error.to_string()))?;
-        Ok(Self { docker, published_at: published_at(host).await? })
+        let attendant = if host.url.starts_with("ssh://") { client(host)? } else { docker.clone() };
+        Ok(Self { docker, attendant, published_at: published_at(host).await? })
     }
 
     pub(crate) fn api(&self) -> &Docker {
         &self.docker
+    }
+
+    /// Asks whether it is there.
+    pub(super) async fn ping(&self) -> Result<(), bollard::errors::Error> {
+        self.attendant.ping().await.map(drop)
     }
 
     /// Where ports are published, if they are.
