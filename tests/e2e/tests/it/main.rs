@@ -4,6 +4,7 @@ mod artifacts;
 mod authorization;
 mod canary;
 mod container_jobs;
+mod container_nodes;
 mod containers;
 mod crashes;
 mod daemons;
