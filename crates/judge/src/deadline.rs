@@ -6,14 +6,13 @@
 //! effects early, the dated tests find small ones before the time is over, at the price of a fixed-sample test.
 
 use crate::numeric::{log_add_exp, log_twice_normal_cdf, normal_quantile};
+use crate::prospect::{Aim, Prospect, schedule};
 
-/// Share of the time's worth (of the time after the warm-up, for passing) at which a test is due, and its weight.
-type Schedule = &'static [(f64, f64)];
-
-/// Dates for failing; the rest of the weight is the mixture's.
-pub(crate) const WORSE: Schedule = &[(0.07, 0.1), (0.2, 0.15), (0.45, 0.2), (1.0, 0.4)];
-/// Dates for passing.
-pub(crate) const WITHIN: Schedule = &[(0.14, 0.15), (0.27, 0.3), (0.55, 0.2), (1.0, 0.2)];
+/// Dates for failing where history tells nothing, as shares of the time's worth, with their weights; the rest of the
+/// weight is the mixture's.
+const WORSE: &[(f64, f64)] = &[(0.07, 0.1), (0.2, 0.15), (0.45, 0.2), (1.0, 0.4)];
+/// The same for passing, as shares of the time after the warm-up.
+const WITHIN: &[(f64, f64)] = &[(0.14, 0.15), (0.27, 0.3), (0.55, 0.2), (1.0, 0.2)];
 
 /// Weight, within the mixture, of what follows the warm-up alone, for effects that begin late.
 const LATE_WEIGHT: f64 = 0.35;
@@ -52,7 +51,15 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// `level` is the error that this null may have in all, `looks` what the whole time is worth in ticks.
-    pub(crate) fn new(schedule: Schedule, level: f64, looks: f64) -> Self {
+    pub(crate) fn new(aim: Aim, prospect: Option<Prospect>, level: f64, looks: f64) -> Self {
+        match (prospect, aim) {
+            (Some(prospect), _) => Self::on(&schedule(prospect, aim, level, looks), level, looks),
+            (None, Aim::Worse) => Self::on(WORSE, level, looks),
+            (None, Aim::Within) => Self::on(WITHIN, level, looks),
+        }
+    }
+
+    fn on(schedule: &[(f64, f64)], level: f64, looks: f64) -> Self {
         let dates = schedule.iter().map(|(share, weight)| Date {
             looks: (share * looks).floor().max(1.0),
             weight: *weight,

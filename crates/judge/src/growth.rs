@@ -9,6 +9,7 @@ use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_
 use crate::events::{Evidence, Frame, Stakes};
 use crate::level::Dates;
 use crate::numeric::{interval_half_width, mean, variance};
+use crate::prospect::Prospect;
 use crate::scores::{Groups, Line, Score, Scores, mean_known, relative, two_way};
 
 /// Prior deviation of a node's growth, in parts a minute, and its weight in nodes.
@@ -26,6 +27,7 @@ pub(crate) struct Growth {
     /// Log of the level over the old one up to which growth is a refill.
     refill: f64,
     past: Past,
+    stakes: Stakes,
     dates: Dates,
     estimate: Option<Estimate>,
     half_width: f64,
@@ -52,7 +54,8 @@ impl Growth {
             margin,
             refill,
             past: Past::default(),
-            dates: Dates::new(stakes, Direction::Up, stakes.looks),
+            stakes,
+            dates: Dates::new(stakes, Direction::Up, stakes.looks, (None, None)),
             estimate: None,
             half_width: f64::INFINITY,
             evidence: Evidence::default(),
@@ -78,6 +81,37 @@ impl Growth {
             pooled: pooled_scatter(&columns, self.frame.canaries, f64::INFINITY),
             lag: lag_sums(columns.iter()),
         };
+    }
+
+    /// Expected statistic of a regression when the time is over.
+    pub(crate) fn expected(&self) -> Option<f64> {
+        self.prospect().map(|p| p.at(self.stakes.looks))
+    }
+
+    /// Fixes which false alarms it may cost, before anything is weighed.
+    pub(crate) fn spend(&mut self, alpha: f64) {
+        self.stakes.alpha = alpha;
+        self.dates = Dates::new(self.stakes, Direction::Up, self.stakes.looks, (self.prospect(), None));
+    }
+
+    /// What a growth at `bad` will show: the variance of a slope falls with the third power of time. A pass is not planned by
+    /// it, as the saw-teeth of a collector make early slopes worse than that.
+    fn prospect(&self) -> Option<Prospect> {
+        let (per_block, freedom) = self.past.pooled;
+        if freedom <= 0.0 {
+            return None;
+        }
+        let minutes = self.frame.level_block as f64 * self.frame.tick_minutes;
+        let inflation = inflation(self.past.lag, self.past.blocks);
+        let looks = (self.frame.level_block as f64).powi(3);
+        let sides = 1.0 / self.groups.canaries as f64 + 1.0 / (self.groups.nodes - self.groups.canaries) as f64;
+        Some(Prospect {
+            distance: self.margin.bad - self.margin.ok,
+            fixed: DRIFT.powi(2) * sides,
+            falling: 12.0 * per_block * inflation * looks / minutes.powi(2),
+            power: 3,
+            ahead: 0.0,
+        })
     }
 
     /// Weighs the growth after a block.

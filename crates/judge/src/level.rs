@@ -1,6 +1,8 @@
 //! Levels: gauges and increments of running totals, per node against what its own past and load let one expect
 //! (judge.md (iv)).
 
+mod drift;
+
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
 use crate::deadline::{self, Deadlines, Standing};
@@ -9,9 +11,12 @@ use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
 use crate::growth::Growth;
 use crate::intake::{Cell, Row};
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
-use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, mean, variance};
-use crate::scores::{Difference, Groups, Score, Scores, deviations, mean_variance, score};
+use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, mean};
+use crate::prospect::{Aim, Prospect};
+use crate::scores::{Difference, Groups, Score, Scores, add, common_level, deviations, score};
 use crate::startup::{Fade, Point, Settled, StartBlocks};
+
+use drift::{Nodes, Odd, drift_variance};
 
 /// Ticks of history from which on the canary's own time is not needed to learn the old version.
 const HISTORY_TICKS_MIN: usize = 16;
@@ -37,6 +42,13 @@ const PART_TICKS_MIN: usize = 2;
 /// Share of outlying blocks in the past from which on no verdict hangs on one block.
 const OUTLIERS_MAX: f64 = 0.01;
 
+/// Memories of its noise for which a level is watched at least.
+const MEMORIES_MIN: f64 = 2.0;
+/// Share of harmless canaries of which one node does something odd by itself.
+const ODD_NODE: f64 = 0.002;
+/// Deviation of what an odd node does.
+const ODD_SPREAD: f64 = 0.5;
+
 /// One judged level, with its growth if asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
@@ -57,6 +69,8 @@ pub(crate) struct Level {
     historic: usize,
     known: Option<Known>,
     start: StartBlocks,
+    /// What the first tick after the warm-up says by itself, beyond what it says as a step from the one before.
+    anchor: Option<Vec<Score>>,
     /// The tick after the last one seen.
     next: i64,
     now: Scores,
@@ -72,6 +86,20 @@ pub(crate) struct Level {
     estimate: Option<Estimate>,
     half_width: f64,
     growth: Option<Growth>,
+}
+
+/// The effect without the canary node that is farthest above the old ones, and without the one farthest below.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    above: Without,
+    below: Without,
+}
+
+/// The effect without one canary node, and how much more likely that node agrees with it than is odd, in logarithms.
+#[derive(Clone, Copy, Debug)]
+struct Without {
+    rest: Estimate,
+    concord: f64,
 }
 
 /// Variances of an effect, apart from how long it was seen.
@@ -113,11 +141,16 @@ pub(crate) struct Dates {
 
 impl Dates {
     /// `worth` is how many ticks of a settled node the whole time is worth.
-    pub(crate) fn new(stakes: Stakes, direction: Direction, worth: f64) -> Self {
+    pub(crate) fn new(
+        stakes: Stakes,
+        direction: Direction,
+        worth: f64,
+        (worse, within): (Option<Prospect>, Option<Prospect>),
+    ) -> Self {
         let alpha = if direction == Direction::Both { 0.5 * stakes.alpha } else { stakes.alpha };
-        let worse = Deadlines::new(deadline::WORSE, alpha, worth);
-        let within = Deadlines::new(deadline::WITHIN, stakes.beta, stakes.looks);
-        Self { up: worse.clone(), down: worse, within }
+        let up = Deadlines::new(Aim::Worse, worse, alpha, worth);
+        let within = Deadlines::new(Aim::Within, within, stakes.beta, stakes.looks);
+        Self { up: up.clone(), down: up, within }
     }
 }
 
@@ -147,6 +180,7 @@ impl Level {
             historic: 0,
             known: None,
             start: StartBlocks::default(),
+            anchor: None,
             next: 0,
             now: Scores::default(),
             buffer: Vec::new(),
@@ -155,7 +189,7 @@ impl Level {
             load_sum: (0.0, 0.0),
             samples: 0,
             active: false,
-            dates: Dates::new(stakes, metric.direction, fade.worth(stakes.horizon)),
+            dates: Dates::new(stakes, metric.direction, fade.worth(stakes.horizon), (None, None)),
             evidence: Evidence::default(),
             estimate: None,
             half_width: f64::INFINITY,
@@ -204,9 +238,12 @@ impl Level {
         }
         self.samples += tick.level[..self.frame.canaries].iter().flatten().count() as u64;
         self.buffer.push(tick);
+        if self.next > self.frame.warmup && self.now.is_empty() {
+            self.anchor = self.alone();
+        }
         let steady = self.known.as_ref().is_some_and(|k| k.steady);
-        let eager =
-            steady && self.fade.worth(self.next) <= EAGER_TICKS_MAX && self.buffer.len().is_multiple_of(PART_TICKS_MIN);
+        let part = self.fade.worth(self.next) <= EAGER_TICKS_MAX && self.buffer.len().is_multiple_of(PART_TICKS_MIN);
+        let eager = steady && part || self.next == self.stakes.horizon;
         if self.buffer.len() >= self.frame.level_block {
             self.finish_block();
             self.weigh(None);
@@ -220,6 +257,14 @@ impl Level {
     fn block(&self) -> Option<Vec<Score>> {
         let known = self.known.as_ref().filter(|_| self.buffer.len() >= PART_TICKS_MIN)?;
         Some(self.groups.merge(score(&known.model, self.before.as_ref(), &self.buffer), known.cut))
+    }
+
+    /// What the block so far would say in addition if nothing had gone before.
+    fn alone(&self) -> Option<Vec<Score>> {
+        let known = self.known.as_ref().filter(|_| self.buffer.len() >= PART_TICKS_MIN)?;
+        let scores = |before| self.groups.merge(score(&known.model, before, &self.buffer), known.cut);
+        let (alone, step) = (scores(None), scores(self.before.as_ref()));
+        Some(alone.iter().zip(&step).map(|(a, s)| a.beyond(s)).collect())
     }
 
     /// Share of a start-up that is left in the middle of the block so far.
@@ -265,7 +310,7 @@ impl Level {
         }
         if !warming {
             self.fade = Fade::settled(self.frame.warmup);
-            self.dates = Dates::new(self.stakes, self.direction, self.fade.worth(self.stakes.horizon));
+            self.date();
         }
         let Frame { nodes, canaries, level_block, .. } = self.frame;
         let Some(model) = LoadModel::fit(&self.window, nodes, canaries, self.load.is_some()) else { return false };
@@ -283,6 +328,51 @@ impl Level {
         true
     }
 
+    /// Learns the old version if it is this level's turn.
+    pub(crate) fn settle(&mut self, tick: i64) {
+        if self.known.is_none() {
+            self.prepare(tick);
+        }
+    }
+
+    /// Expected statistics of a regression when the time is over: of the level, and of its growth.
+    pub(crate) fn expected(&self) -> [Option<f64>; 2] {
+        let level = self.prospects().map(|p| p.0.at(self.fade.worth(self.stakes.horizon)));
+        [level, self.growth.as_ref().and_then(Growth::expected)]
+    }
+
+    /// Fixes which false alarms level and growth may cost, before anything is weighed.
+    pub(crate) fn spend(&mut self, level: f64, growth: f64) {
+        self.stakes.alpha = level;
+        self.date();
+        if let Some(g) = &mut self.growth {
+            g.spend(growth);
+        }
+    }
+
+    fn date(&mut self) {
+        let worth = self.fade.worth(self.stakes.horizon);
+        self.dates = Dates::new(self.stakes, self.direction, worth, self.prospects().unzip());
+    }
+
+    /// What a regression at `bad`, and an unchanged version, will show.
+    fn prospects(&self) -> Option<(Prospect, Prospect)> {
+        let known = self.known.as_ref()?;
+        known.difference.as_ref()?;
+        let scale = self.scale(known, &[], (0.0, 0.0));
+        let e = self.with_scale(0.0, 1.0, &scale);
+        let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
+        let rho = known.model.correlation;
+        let of = |distance: f64, ahead: f64| Prospect {
+            distance,
+            fixed: e.past + e.node + e.known,
+            falling: e.time * self.frame.level_block as f64,
+            power: 1,
+            ahead,
+        };
+        Some((of(bad - ok, 0.0), of(bad, (1.0 + rho) / (1.0 - rho) - 1.0)))
+    }
+
     /// What is known of an effect's variance, from every block of the canary's time.
     fn scale(&self, known: &Known, blocks: &[&Vec<Score>], squares: (f64, f64)) -> Scale {
         let canaries = self.groups.canaries;
@@ -295,9 +385,34 @@ impl Level {
         let freedom = history.1 + squares.1 + weight;
         let per_block = (history.0 + squares.0 + weight * known.pooled.0) / freedom.max(1.0) * inflation;
         let past = known.difference.as_ref().map_or(0.0, |d| per_block / d.influence.len() as f64);
-        let compared = self.compared(known, blocks, (past, inflation));
+        let compared = self.compared(known, blocks, (per_block / blocks.len().max(1) as f64, past, inflation));
         let node = compared.node + self.extrapolation(&known.model);
         Scale { per_block, freedom: freedom / inflation, compared: Compared { node, ..compared } }
+    }
+
+    /// What the canary shows if its highest, or its lowest, node is odd.
+    fn rest(&self, blocks: f64, scale: &Scale) -> Option<Rest> {
+        let (above, below) = scale.compared.odd?;
+        let (c, b) = (self.groups.canaries as f64, (self.groups.nodes - self.groups.canaries) as f64);
+        let sides = |c: f64| 1.0 / c + 1.0 / b;
+        let wider = sides(c - 1.0) / sides(c);
+        let without = |odd: Odd| {
+            let e = self.with_scale(odd.rest, blocks, scale);
+            let per_node = (e.time + e.past + e.node) / sides(c) + c * e.known;
+            let apart = per_node * (1.0 + 1.0 / (c - 1.0));
+            let log_density = |variance: f64| -0.5 * (variance.ln() + odd.apart.powi(2) / variance);
+            Without {
+                rest: Estimate {
+                    time: e.time * wider,
+                    past: e.past * wider,
+                    node: e.node * wider,
+                    known: e.known * wider,
+                    ..e
+                },
+                concord: log_density(apart) - log_density(apart + ODD_SPREAD * ODD_SPREAD),
+            }
+        };
+        Some(Rest { above: without(above), below: without(below) })
     }
 
     /// An effect with its variances, from as many settled blocks as `blocks`.
@@ -318,16 +433,26 @@ impl Level {
     }
 
     /// The effect after the warm-up, without what went before.
-    fn estimate(&self, part: Option<&Vec<Score>>) -> Option<Estimate> {
+    fn estimate(&self, part: Option<&Vec<Score>>) -> Option<(Estimate, Option<Rest>)> {
         let known = self.known.as_ref()?;
-        let blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(part).collect();
+        let mut blocks: Vec<&Vec<Score>> = self.now.blocks.iter().chain(&self.now.pending).chain(part).collect();
+        let first = blocks.first().zip(self.anchor.as_ref()).map(|(b, anchor)| add(b, anchor));
+        if let (Some(place), Some(first)) = (blocks.first_mut(), &first) {
+            *place = first;
+        }
         let now = self.difference(known, &blocks)?;
-        if blocks.len() < self.blocks_min(known) {
+        if blocks.len() < self.blocks_min(known) || !self.remembered(known) {
             return None;
         }
         let scale = self.scale(known, &blocks, (now.squares(), now.influence.len() as f64 - 1.0));
         let looks = (now.canary_weight / known.block_weight.max(1e-300)).max(0.05);
-        Some(self.with_scale(now.effect - scale.compared.reference, looks, &scale))
+        let estimate = self.with_scale(now.effect - scale.compared.reference, looks, &scale);
+        Some((estimate, self.rest(looks, &scale)))
+    }
+
+    /// Whether it was watched for long enough to be more than one state of its noise.
+    fn remembered(&self, known: &Known) -> bool {
+        (1.0 - known.model.correlation) * (self.next - self.fade.from) as f64 >= MEMORIES_MIN
     }
 
     fn difference(&self, known: &Known, blocks: &[&Vec<Score>]) -> Option<Difference> {
@@ -336,7 +461,7 @@ impl Level {
 
     /// Effects that the whole time shows, where a start-up counts only as far as it does not fade: by the line through it,
     /// and by the mean.
-    fn settled(&self, part: Option<&Vec<Score>>) -> Option<[Estimate; 2]> {
+    fn settled(&self, part: Option<&Vec<Score>>) -> Option<([Estimate; 2], Option<Rest>)> {
         let known = self.known.as_ref()?;
         let warming = self.next <= self.frame.warmup;
         let (early, late) = if warming { (part, None) } else { (None, part) };
@@ -352,7 +477,8 @@ impl Level {
         let now = self.difference(known, &after);
         let squares = now.as_ref().map_or((0.0, 0.0), |d| (d.squares(), d.influence.len() as f64 - 1.0));
         points.extend(now.map(|d| Point { effect: d.effect, left: 0.0, weight: d.canary_weight / block_weight }));
-        if self.start.blocks.len() + after.len() < START_BLOCKS_MIN.max(self.blocks_min(known)) {
+        let blocks = self.start.blocks.len() + after.len();
+        if blocks < START_BLOCKS_MIN.max(self.blocks_min(known)) || !self.remembered(known) {
             return None;
         }
         let all: Vec<&Vec<Score>> = self.start.blocks.iter().map(|(b, _)| b).chain(after).chain(early).collect();
@@ -360,7 +486,8 @@ impl Level {
         let sides = 1.0 / self.groups.canaries as f64 + 1.0 / (self.groups.nodes - self.groups.canaries) as f64;
         let fit = Settled::fit(&points, scale.compared.reference, known.cut * sides.sqrt());
         let estimate = |(effect, weight): (f64, f64)| self.with_scale(effect, weight, &scale);
-        Some([estimate(fit.line()?), estimate(fit.mean()?)])
+        let (line, mean) = (fit.line()?, fit.mean()?);
+        Some(([estimate(line), estimate(mean)], self.rest(mean.1, &scale)))
     }
 
     /// Blocks before which nothing is concluded: one where the past tells how calm they are, more where it has outliers.
@@ -373,7 +500,7 @@ impl Level {
     }
 
     /// What the canary's level is compared with: its own past, shrunk to the old nodes' by how much nodes differ.
-    fn compared(&self, known: &Known, blocks: &[&Vec<Score>], (past, inflation): (f64, f64)) -> Compared {
+    fn compared(&self, known: &Known, blocks: &[&Vec<Score>], (time, past, inflation): (f64, f64, f64)) -> Compared {
         let canaries = self.frame.canaries;
         let (c, b) = (canaries as f64, (self.frame.nodes - canaries) as f64);
         let sides = 1.0 / c + 1.0 / b;
@@ -381,12 +508,17 @@ impl Level {
         let excess = (known.model.node_variance - noise).max(0.0) * (b - 1.0);
         let between = (DRIFT_WEIGHT * LEVEL_SPREAD.powi(2) + excess) / (b + 2.0) * sides;
         let Some(difference) = &known.difference else {
-            return Compared { reference: 0.0, past: 0.0, node: between };
+            return Compared { reference: 0.0, past: 0.0, node: between, odd: None };
         };
         let kept = between / (between + past);
-        let node = drift_variance(&[&Nodes::between(known, blocks, &self.groups), &known.wander], inflation) * sides;
+        let (old, canary) =
+            (Nodes::between(known, blocks, &self.groups), Nodes::of_canary(known, blocks, &self.groups));
+        let other = (time + kept * past + RESTART_SPREAD.powi(2) / c) / sides;
+        let node = drift_variance(&[&old, &canary, &known.wander], inflation, other) * sides;
         let reference = difference.effect - (1.0 - kept) * (known.offset + difference.effect);
-        Compared { reference, past: kept * past, node }
+        let level = common_level(blocks, self.groups.canaries..self.groups.nodes);
+        let odd = old.mean().and_then(|old| canary.extremes(old, level));
+        Compared { reference, past: kept * past, node, odd }
     }
 
     /// Variance that comes from using the load slope away from the loads it was fitted on.
@@ -405,14 +537,20 @@ impl Level {
     fn weigh(&mut self, part: Option<Vec<Score>>) {
         let settled = self.next > self.frame.warmup;
         let main = if settled { self.estimate(part.as_ref()) } else { None };
-        let whole = if self.start.blocks.is_empty() { main.map(|e| [e; 2]) } else { self.settled(part.as_ref()) };
+        let whole = if self.start.blocks.is_empty() {
+            main.map(|(e, rest)| ([e; 2], rest))
+        } else {
+            self.settled(part.as_ref())
+        };
+        let rest = main.or(whole.map(|w| (w.0[0], w.1))).and_then(|m| m.1);
+        let (main, whole) = (main.map(|m| m.0), whole.map(|w| w.0));
         self.estimate = main.or(whole.map(|w| w[0]));
         self.half_width = self.estimate.map_or(f64::INFINITY, |e| {
             interval_half_width(e.variance(), e.freedom(), self.bad.rel.ln_1p(), self.frame.log_alpha)
         });
         let sure = |e: &Estimate| e.variance() < ERROR_MAX * ERROR_MAX;
         if let Some(whole) = whole.filter(|w| w.iter().all(sure)) {
-            self.weigh_worse(whole, main.filter(sure));
+            self.weigh_worse(whole, main.filter(sure), rest);
         }
         if let Some(main) = main.filter(sure) {
             let (sign, bad) = (self.worse_sign(main.effect), self.bad.rel.ln_1p());
@@ -433,7 +571,7 @@ impl Level {
     }
 
     /// Weighs what the line through a start-up shows, as far as the mean, or what follows the warm-up, shows it too.
-    fn weigh_worse(&mut self, [line, mean]: [Estimate; 2], main: Option<Estimate>) {
+    fn weigh_worse(&mut self, [line, mean]: [Estimate; 2], main: Option<Estimate>, rest: Option<Rest>) {
         let (ok, bad) = (self.ok.rel.ln_1p(), self.bad.rel.ln_1p());
         let worth = self.fade.worth(self.next);
         let started = !self.start.blocks.is_empty();
@@ -444,7 +582,10 @@ impl Level {
             let guard = main.map(weigh).map_or((mean.0, mean.1.z), |m| (m.0.max(mean.0), m.1.z.max(mean.1.z)));
             let standing = Standing { z: line.1.z.min(guard.1), ..line.1 };
             let mixture = deadline::with_late(line.0.min(guard.0), started.then_some(late));
-            dates.log_evalue(mixture, Some(standing), worth)
+            let worse = dates.log_evalue(mixture, Some(standing), worth);
+            let without = rest.map(|r| if sign > 0.0 { r.above } else { r.below });
+            let odd = without.map(|w| weigh(w.rest).0 + w.concord);
+            odd.map_or(worse, |odd| worse.min(odd - ODD_NODE.ln()))
         };
         self.evidence.worse = match self.direction {
             Direction::Up => worse(1.0, &mut self.dates.up),
@@ -518,7 +659,7 @@ impl Known {
             pooled: pooled_scatter(&scatter, canaries, cut),
             lag: lag_sums(scatter.iter()),
             block_weight: own.unwrap_or(per_node * canaries as f64),
-            wander: Nodes::from(&blocks[..blocks.len() / 2], &blocks[blocks.len() / 2..], (0, 1.0)),
+            wander: Nodes::from(&blocks[..blocks.len() / 2], &blocks[blocks.len() / 2..], 0..nodes, 1.0),
             steady: outliers <= OUTLIERS_MAX * cells,
             cut,
             difference,
@@ -534,51 +675,6 @@ struct Compared {
     reference: f64,
     past: f64,
     node: f64,
-}
-
-/// How far nodes, or groups of them, have drifted from their past, each, and the noise in that.
-#[derive(Clone, Debug, Default)]
-struct Nodes {
-    drift: Vec<f64>,
-    noise: Vec<f64>,
-    /// Real nodes in one of these.
-    size: f64,
-}
-
-/// Weighted sum and weight of a node over blocks.
-fn total<'a>(blocks: impl Iterator<Item = &'a Vec<Score>>, node: usize) -> (f64, f64) {
-    blocks.fold((0.0, 0.0), |s, b| (s.0 + b[node].sum, s.1 + b[node].weight))
-}
-
-impl Nodes {
-    /// From the past to now, on the old nodes.
-    fn between(known: &Known, blocks: &[&Vec<Score>], groups: &Groups) -> Self {
-        let past: Vec<&Vec<Score>> = known.past.iter().collect();
-        Self::from(&past, blocks, (groups.canaries, groups.size))
-    }
-
-    fn from(past: &[&Vec<Score>], now: &[&Vec<Score>], (first, size): (usize, f64)) -> Self {
-        let mut nodes = Self { size, ..Self::default() };
-        for n in first..past.first().map_or(0, |b| b.len()) {
-            let (a, b) = (total(past.iter().copied(), n), total(now.iter().copied(), n));
-            if a.1 > 0.0 && b.1 > 0.0 {
-                nodes.drift.push(b.0 / b.1 - a.0 / a.1);
-                nodes.noise.push(mean_variance(now.iter().copied(), n) + mean_variance(past.iter().copied(), n));
-            }
-        }
-        nodes
-    }
-
-    /// Variance of the drift beyond what its noise explains, with its degrees of freedom.
-    fn excess(&self, inflation: f64) -> (f64, f64) {
-        let noise = mean(self.noise.iter().copied()).unwrap_or(0.0) * inflation;
-        ((variance(&self.drift) - noise).max(0.0) * self.size, (self.drift.len() as f64 - 1.0).max(0.0))
-    }
-}
-
-/// Variance of a node's drift beyond its noise, from several observations of it, shrunk to the prior.
-fn drift_variance(seen: &[&Nodes], inflation: f64) -> f64 {
-    let (excess, freedom) =
-        seen.iter().map(|n| n.excess(inflation)).fold((0.0, 0.0), |s, e| (s.0 + e.0 * e.1, s.1 + e.1));
-    (DRIFT_WEIGHT * DRIFT.powi(2) + excess) / (freedom + DRIFT_WEIGHT)
+    /// The canary node that is farthest above the old ones, and the one farthest below.
+    odd: Option<(Odd, Odd)>,
 }

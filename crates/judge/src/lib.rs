@@ -25,6 +25,7 @@ mod load;
 mod numeric;
 mod past;
 pub mod plan;
+mod prospect;
 mod rate;
 pub mod sample;
 mod scores;

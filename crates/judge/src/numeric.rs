@@ -68,6 +68,17 @@ pub(crate) fn gamma_quantile(z: f64, shape: f64) -> f64 {
     shape * (1.0 - 1.0 / (9.0 * shape) + z / (3.0 * shape.sqrt())).max(0.0).powi(3)
 }
 
+/// Logarithm of the gamma function of a positive number (Stirling's series, moved up by the recurrence).
+pub(crate) fn log_gamma(x: f64) -> f64 {
+    let (mut x, mut product) = (x, 1.0);
+    while x < 8.0 {
+        product *= x;
+        x += 1.0;
+    }
+    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5));
+    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln() + series - f64::ln(product)
+}
+
 /// Mean of an iterator; `None` if it is empty.
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (n, sum) = values.fold((0.0, 0.0), |(n, sum), v| (n + 1.0, sum + v));
@@ -138,6 +149,13 @@ mod tests {
         close(log_twice_normal_cdf(8.0), LN_2, 1e-12);
         close(log_twice_normal_cdf(3.0), (2.0 * 0.998_650_101_968_369_9_f64).ln(), 1e-9);
         close(log_twice_normal_cdf(1.0), (2.0 * 0.841_344_746_068_542_9_f64).ln(), 1e-9);
+    }
+
+    #[test]
+    fn log_gamma_of_halves_and_integers() {
+        close(log_gamma(0.5), 0.5 * PI.ln(), 1e-8);
+        close(log_gamma(5.0), 24.0_f64.ln(), 1e-8);
+        close(log_gamma(20.5), 40.831_500_974_530_8, 1e-8);
     }
 
     #[test]

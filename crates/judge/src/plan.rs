@@ -135,12 +135,12 @@ fn tolerance(metric: &Metric, config: &Config) -> Option<Lack> {
 }
 
 /// Kullback-Leibler divergence of two Bernoulli distributions.
-fn divergence(p: f64, q: f64) -> f64 {
+pub(crate) fn divergence(p: f64, q: f64) -> f64 {
     p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln()
 }
 
 /// Kullback-Leibler divergence of two Poisson distributions.
-fn poisson_divergence(p: f64, q: f64) -> f64 {
+pub(crate) fn poisson_divergence(p: f64, q: f64) -> f64 {
     let log = if p > 0.0 { p * (p / q).ln() } else { 0.0 };
     log + q - p
 }

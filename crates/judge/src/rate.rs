@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::numeric::{log_sum_exp, log_twice_normal_cdf};
 
-pub(crate) use fading::Fading;
+pub(crate) use fading::{Boundary, Fading};
 
 /// Lowest logarithm of the rate ratio on the grid.
 const LOG_RATIO_MIN: f64 = -5.0;

@@ -2,6 +2,7 @@
 
 use crate::load::{HUBER, LoadModel, Observation, median};
 use crate::numeric::{mean, variance};
+use crate::startup::log_ratio;
 
 /// Most parts of a block that is still to be completed.
 const PENDING_MAX: usize = 16;
@@ -15,6 +16,8 @@ pub(crate) struct Score {
     pub weight: f64,
     /// Sum of the levels over the node's past one.
     pub level: f64,
+    /// The same of what the load let one expect.
+    pub expected: f64,
     pub ticks: f64,
 }
 
@@ -23,7 +26,15 @@ impl Score {
         self.sum += other.sum;
         self.weight += other.weight;
         self.level += other.level;
+        self.expected += other.expected;
         self.ticks += other.ticks;
+    }
+}
+
+impl Score {
+    /// What it says in addition to `other`, of the same ticks.
+    pub(crate) fn beyond(&self, other: &Self) -> Self {
+        Self { sum: self.sum - other.sum, weight: self.weight - other.weight, ..Self::default() }
     }
 }
 
@@ -40,6 +51,8 @@ pub(crate) struct Groups {
     pub nodes: usize,
     /// Old nodes in a point.
     pub size: f64,
+    /// Canary nodes in a point.
+    pub canary_size: f64,
 }
 
 impl Groups {
@@ -47,7 +60,7 @@ impl Groups {
         let old = nodes - canaries;
         let (c, b) = (canaries.min(POINTS_MAX), old.min(POINTS_MAX));
         let of = (0..canaries).map(|i| i % c).chain((0..old).map(|i| c + i % b)).collect();
-        Self { of, canaries: c, nodes: c + b, size: old as f64 / b as f64 }
+        Self { of, canaries: c, nodes: c + b, size: old as f64 / b as f64, canary_size: canaries as f64 / c as f64 }
     }
 
     /// Adds up a block's nodes by group, each limited to `cut` around its group's median.
@@ -85,6 +98,11 @@ pub(crate) struct Scores {
 }
 
 impl Scores {
+    /// Whether there is no block yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.pending.is_empty()
+    }
+
     pub(crate) fn push(&mut self, block: Vec<Score>) {
         self.merged = self.merged.max(1);
         self.pending.push(block);
@@ -137,9 +155,11 @@ impl Difference {
         let nodes = used.first()?.len();
         let (canary, mut influence) = side(&used, 0..canaries, cut)?;
         let (old, others) = side(&used, canaries..nodes, cut)?;
-        influence.iter_mut().zip(others).for_each(|(a, b)| *a -= b);
+        let level = common_level(&used, canaries..nodes);
+        influence.iter_mut().zip(others).for_each(|(a, b)| *a = (*a - b) / level);
         let canary_weight = used.iter().flat_map(|b| &b[..canaries]).map(|s| s.weight).sum();
-        Some(Self { effect: canary - old, influence, canary_weight })
+        let effect = log_ratio((canary - old) / level);
+        Some(Self { effect, influence, canary_weight })
     }
 
     pub(crate) fn squares(&self) -> f64 {
@@ -147,7 +167,17 @@ impl Difference {
     }
 }
 
-/// Huber's location of one side's log deviation, and what each block moves it by.
+/// Lowest level of the old nodes, over what was expected, to which a difference is related.
+const LEVEL_MIN: f64 = 0.05;
+
+/// Where the old nodes stand, over what their past and load let one expect.
+pub(crate) fn common_level(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>) -> f64 {
+    let used = blocks.iter().flat_map(|b| &b[nodes.clone()]).filter(|s| s.weight > 0.0);
+    let (level, expected) = used.fold((0.0, 0.0), |sum, s| (sum.0 + s.level, sum.1 + s.expected));
+    if expected > 0.0 { (level / expected).max(LEVEL_MIN) } else { 1.0 }
+}
+
+/// Huber's location of one side's deviation, and what each block moves it by.
 fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Option<(f64, Vec<f64>)> {
     let points: Vec<(f64, f64)> = blocks
         .iter()
@@ -158,7 +188,7 @@ fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Opti
     let centre = robust_centre(&points, cut)?;
     let inside: f64 = points.iter().filter(|p| (p.0 - centre).abs() <= cut).map(|p| p.1).sum();
     let half: f64 = 0.5 * points.iter().map(|p| p.1).sum::<f64>();
-    let scale = blocks.len() as f64 / inside.max(half) / (1.0 + centre).max(0.05);
+    let scale = blocks.len() as f64 / inside.max(half);
     let influence = blocks
         .iter()
         .map(|b| {
@@ -166,7 +196,7 @@ fn side(blocks: &[&Vec<Score>], nodes: std::ops::Range<usize>, cut: f64) -> Opti
             used.map(|s| s.weight * (s.sum / s.weight - centre).clamp(-cut, cut)).sum::<f64>() * scale
         })
         .collect();
-    Some(((1.0 + centre).max(0.05).ln(), influence))
+    Some((centre, influence))
 }
 
 /// Huber's location of weighted points: their mean where none lies beyond `cut`.
@@ -178,7 +208,7 @@ fn robust_centre(points: &[(f64, f64)], cut: f64) -> Option<f64> {
     let mut centre = median(points.iter().map(|p| p.0).collect())?;
     for _ in 0..8 {
         let (top, bottom) = points.iter().fold((0.0, 0.0), |t, (y, weight)| {
-            let w = weight * (cut / (y - centre).abs().max(1e-300)).min(1.0);
+            let w = weight * (cut * (1.0 + centre).max(1.0) / (y - centre).abs().max(1e-300)).min(1.0);
             (t.0 + w * y, t.1 + w)
         });
         centre = top / bottom;
@@ -186,13 +216,18 @@ fn robust_centre(points: &[(f64, f64)], cut: f64) -> Option<f64> {
     Some(centre)
 }
 
-/// Deviations of a node's block means from its own and the block's mean.
+/// Deviations of a node's block means from its own and the block's mean, each as of a block of average weight.
 pub(crate) fn deviations(blocks: &[&Vec<Score>], from: usize, to: usize) -> Vec<Vec<f64>> {
     let y: Vec<Vec<f64>> = blocks
         .iter()
         .map(|b| b.iter().map(|s| if s.weight > 0.0 { s.sum / s.weight } else { f64::NAN }).collect())
         .collect();
-    two_way(&y, from, to)
+    let mut columns = two_way(&y, from, to);
+    for (column, node) in columns.iter_mut().zip(from..to) {
+        let usual = mean(blocks.iter().map(|b| b[node].weight)).unwrap_or(0.0).max(f64::MIN_POSITIVE);
+        column.iter_mut().zip(blocks).for_each(|(v, b)| *v *= (b[node].weight / usual).sqrt());
+    }
+    columns
 }
 
 pub(crate) fn two_way(blocks: &[Vec<f64>], from: usize, to: usize) -> Vec<Vec<f64>> {
@@ -247,7 +282,8 @@ impl Line {
     }
 }
 
-/// Deviation of every node from its expectation over the ticks of a block; robust against single spikes.
+/// Deviation of every node from its expectation over the ticks of a block; robust against single spikes. A tick that
+/// follows nothing counts as what the noise allows at any time, not as a step of it (Prais and Winsten 1954).
 pub(crate) fn score(model: &LoadModel, before: Option<&Observation>, ticks: &[Observation]) -> Vec<Score> {
     let mut points = Vec::with_capacity(ticks.len());
     (0..model.expected.len()).map(|node| score_node(model, node, (before, ticks), &mut points)).collect()
@@ -263,6 +299,7 @@ fn score_node(
     points.clear();
     let expected = model.expected[node];
     let rho = model.correlation;
+    let first = (1.0 - rho * rho).sqrt();
     let mut last = before.and_then(|t| t.of(node));
     let usual = expected.at(model.mean_load[node]).max(1e-12);
     let mut score = Score::default();
@@ -272,8 +309,8 @@ fn score_node(
             continue;
         };
         score.level += level / usual;
+        score.expected += expected.at(load) / usual;
         score.ticks += 1.0;
-        let first = 1.0 - rho;
         points.push(match last {
             Some((l, q)) => (level - rho * l, expected.at(load) - rho * expected.at(q)),
             None => (first * level, first * expected.at(load)),
@@ -289,7 +326,7 @@ fn score_node(
     score
 }
 
-/// Huber's estimate of the factor between the two columns, from the weighted median.
+/// Huber's estimate of the factor between the two columns, from the weighted median; noise grows with the level.
 fn location(points: &[(f64, f64)], cut: f64) -> f64 {
     let (xy, xx) = points.iter().fold((0.0, 0.0), |s, p| (s.0 + p.0 * p.1, s.1 + p.1 * p.1));
     let plain = xy / xx;
@@ -300,7 +337,7 @@ fn location(points: &[(f64, f64)], cut: f64) -> f64 {
     let Some(mut factor) = median(ratios) else { return 1.0 };
     for _ in 0..5 {
         let (xy, xx) = points.iter().fold((0.0, 0.0), |s, (x, m)| {
-            let weight = (cut / (x - factor * m).abs().max(1e-300)).min(1.0);
+            let weight = (cut * factor.max(1.0) / (x - factor * m).abs().max(1e-300)).min(1.0);
             (s.0 + weight * x * m, s.1 + weight * m * m)
         });
         factor = xy / xx;

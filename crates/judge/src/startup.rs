@@ -135,7 +135,8 @@ impl Settled {
     }
 }
 
-fn log_ratio(change: f64) -> f64 {
+/// Log ratio of a change.
+pub(crate) fn log_ratio(change: f64) -> f64 {
     change.max(CHANGE_MIN).ln_1p()
 }
 

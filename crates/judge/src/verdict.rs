@@ -9,12 +9,14 @@ use crate::level::Level;
 use crate::numeric::log_sum_exp;
 use crate::past::Past;
 use crate::plan::{Feasibility, plan};
+use crate::prospect::shares;
 use crate::sample::Tick;
+use crate::startup::Fade;
 
 /// Share of `alpha` that the warm-up's tests get.
-const EARLY_WEIGHT: f64 = 0.1;
+const EARLY_WEIGHT: f64 = 0.06;
 /// Part of `beta` that a metric's test for a pass spends; the rest covers estimated variances.
-pub(crate) const WITHIN_RESERVE: f64 = 0.5;
+pub(crate) const WITHIN_RESERVE: f64 = 0.33;
 /// Lean towards a pass (e-value of 1.5) without which a watched event metric is not settled at the end.
 const EVENT_LEAN: f64 = 0.4055;
 /// Ticks of silence after which a canary node counts as lost.
@@ -35,6 +37,8 @@ pub struct Judge {
     /// Whether any node ever reported a metric.
     collected: Vec<bool>,
     past: Past,
+    /// Weight of each test after the warm-up, once it is fixed: events first, then levels, each with its growth.
+    weights: Option<Vec<f64>>,
     looked: u32,
     answer: Answer,
 }
@@ -79,6 +83,7 @@ impl Judge {
             heard: vec![vec![0; config.canary.len()]; config.metrics.len()],
             collected: vec![false; config.metrics.len()],
             past: Past::new(config.metrics.len()),
+            weights: None,
             looked: 0,
             answer,
             events,
@@ -104,6 +109,14 @@ impl Judge {
             self.answer.tick = row.tick;
             return self.answer.clone();
         }
+        if self.weights.is_none() {
+            self.events.iter_mut().for_each(Events::settle);
+            self.levels.iter_mut().for_each(|l| l.settle(row.tick));
+            if row.tick >= Fade::new(self.frame.warmup).from {
+                self.weights = Some(spend(&self.config, &mut self.events, &mut self.levels));
+            }
+        }
+        let row = self.intake.row();
         self.events.iter_mut().for_each(|e| e.push(row));
         self.levels.iter_mut().for_each(|l| l.push(row));
         self.attend();
@@ -145,7 +158,9 @@ impl Judge {
     fn tests(&self) -> Vec<Test> {
         let early_weight = early_weight(&self.config);
         let excused = self.events.iter().filter(|e| e.judged_early()).count();
-        let weight = test_weight(&self.config);
+        let even = test_weight(&self.config);
+        let mut weights = self.weights.iter().flatten().copied();
+        let mut weight = move || weights.next().unwrap_or(even);
         let mut tests = Vec::new();
         for e in self.events.iter().filter(|e| early_weight > 0.0 && e.judged_early()) {
             let evidence = Evidence { worse: e.early_evidence(), ..Evidence::default() };
@@ -155,12 +170,13 @@ impl Judge {
         tests.extend(self.events.iter().map(|e| Test {
             name: e.name.clone(),
             role: e.role,
-            weight,
+            weight: weight(),
             evidence: e.evidence(),
             lean_wanted: EVENT_LEAN,
         }));
         for level in &self.levels {
-            let test = |name, evidence, lean_wanted| Test { name, role: level.role, weight, evidence, lean_wanted };
+            let mut test =
+                |name, evidence, lean_wanted| Test { name, role: level.role, weight: weight(), evidence, lean_wanted };
             tests.push(test(level.name.clone(), level.evidence(), 0.0));
             let lean_wanted = |g: &Growth| if g.refilling() { f64::NEG_INFINITY } else { 0.0 };
             let growth = level.growth();
@@ -265,6 +281,27 @@ fn test_weight(config: &Config) -> f64 {
         _ => 1,
     };
     (1.0 - early_weight(config)) / config.metrics.iter().map(tests).sum::<usize>().max(1) as f64
+}
+
+/// Deals the false alarms' share out among the tests after the warm-up, by what history lets each of them expect.
+fn spend(config: &Config, events: &mut [Events], levels: &mut [Level]) -> Vec<f64> {
+    let mut expected: Vec<Option<f64>> = events.iter().map(Events::expected).collect();
+    for level in levels.iter() {
+        let [own, growth] = level.expected();
+        expected.push(own);
+        expected.extend(level.growth().map(|_| growth));
+    }
+    let all = 1.0 - early_weight(config);
+    let weights: Vec<f64> = shares(&expected, config.alpha * all).into_iter().map(|s| s * all).collect();
+    let mut next = weights.iter().map(|w| w * config.alpha);
+    let mut alpha = || next.next().unwrap_or(0.0);
+    events.iter_mut().for_each(|e| e.spend(alpha()));
+    for level in levels.iter_mut() {
+        let own = alpha();
+        let growth = if level.growth().is_some() { alpha() } else { 0.0 };
+        level.spend(own, growth);
+    }
+    weights
 }
 
 /// Metrics that carry the failure, the strongest first.

@@ -12,6 +12,14 @@ const SIZES: [f64; 12] = [0.0, 0.15, 0.3, 0.5, 0.7, 0.95, 1.2, 1.6, 2.0, 2.6, 3.
 /// Weight in the numerator of no start-up at all.
 const NONE_WEIGHT: f64 = 0.8;
 
+/// Where a null ends, in log ratio, with the node spread around it and the side of the alternative.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boundary {
+    pub log_ratio: f64,
+    pub spread: f64,
+    pub side: Side,
+}
+
 /// The warm-up's ticks under every size of a start-up.
 #[derive(Clone, Debug)]
 pub(crate) struct Fading {
@@ -65,7 +73,7 @@ impl Fading {
     }
 
     /// Log e-value and signed root against the null around `boundary`; `after` counts what follows the warm-up.
-    pub(crate) fn weigh(&mut self, after: &RateRatio, priors: &Priors, at: (f64, f64), dispersion: f64) -> Weighed {
+    pub(crate) fn weigh(&mut self, after: &RateRatio, priors: &Priors, at: Boundary, dispersion: f64) -> Weighed {
         if self.kept.as_ref().is_none_or(|k| k.0 != dispersion) {
             let best = self.best(|row, j| (row.counts.likelihood[j] + row.moved) / dispersion);
             self.kept = Some((dispersion, best));
@@ -80,7 +88,7 @@ impl Fading {
         &self,
         after: &RateRatio,
         priors: &Priors,
-        (rate, spread): (f64, f64),
+        (rate, at): (f64, Boundary),
         dispersion: f64,
     ) -> Weighed {
         let expected = |exposure: f64, j: usize| rate * exposure * RATIO[j];
@@ -90,7 +98,7 @@ impl Fading {
         });
         let (events, exposure) = (after.total.canary_events, after.total.canary_exposure);
         let later = |j: usize| (events * log_ratio(j) - expected(exposure, j)) / dispersion;
-        weigh(&best, later, priors, (0.0, spread))
+        weigh(&best, later, priors, at)
     }
 
     /// Most of the average's weight is on no start-up at all, the rest is spread evenly; the average is at least its
@@ -107,15 +115,10 @@ impl Fading {
     }
 }
 
-fn weigh(
-    best: &[Best; POINTS],
-    after: impl Fn(usize) -> f64,
-    priors: &Priors,
-    (boundary, spread): (f64, f64),
-) -> Weighed {
+fn weigh(best: &[Best; POINTS], after: impl Fn(usize) -> f64, priors: &Priors, at: Boundary) -> Weighed {
     let null = |j: usize| best[j].null + after(j);
     Weighed {
         log_evalue: log_mean_ratio(priors, |j| best[j].alternative + after(j), null),
-        z: signed_root(null, (boundary, spread), Side::Above),
+        z: signed_root(null, (at.log_ratio, at.spread), at.side),
     }
 }

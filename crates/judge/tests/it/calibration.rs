@@ -254,3 +254,29 @@ fn start_ups_of_growth() {
 fn start_ups_of_counters() {
     check_start_ups(metric("disk", Kind::Counter { load: None }), GRID[1]);
 }
+
+/// Verdict on a gauge of two canary nodes whose levels are the old one times `factors` from the first tick on.
+fn verdict_of(seed: u64, factors: [f64; 2]) -> Result<Verdict, ConfigError> {
+    let config = Config { beta: 0.05, ..config(metric("cpu", Kind::Gauge { load: None, slope: None }), 150) };
+    let mut judge = Judge::new(config.clone())?;
+    let mut random = Random::new(seed);
+    let mut verdict = Verdict::Continue;
+    for tick in -100..150 {
+        let nodes = config.canary.iter().chain(&config.baseline).enumerate().map(|(n, name)| {
+            let factor = factors.get(n).filter(|_| tick >= 0).copied().unwrap_or(1.0);
+            let level = 50.0 * factor * (1.0 + 0.03 * random.normal());
+            (name.clone(), vec![("cpu".to_owned(), Sample::Gauge(level))])
+        });
+        verdict = judge.observe(&Tick { tick, nodes: nodes.collect() }).verdict;
+    }
+    Ok(verdict)
+}
+
+#[test]
+fn one_odd_canary_node_is_no_regression_of_a_level_and_no_pass() {
+    for seed in 0..10 {
+        assert_eq!(verdict_of(seed, [2.2, 1.0]), Ok(Verdict::Inconclusive), "seed {seed}");
+        assert_eq!(verdict_of(seed, [1.7, 1.7]), Ok(Verdict::Fail), "seed {seed}");
+        assert_eq!(verdict_of(seed, [1.0, 1.0]), Ok(Verdict::Pass), "seed {seed}");
+    }
+}
