@@ -22,13 +22,19 @@ const CANARY: &str = "stages: [package, detach, canary]\npackage: { stage: packa
                       detach: { stage: detach, serin: { action: detach, environment: production } }\n\
                       canary: { stage: canary, serin: { action: canary, environment: production } }\n";
 
-/// Removes what the server left, also where a test fails.
-struct Cleared(std::path::PathBuf);
+/// Removes what the server left, once it has ended.
+struct Cleared(std::path::PathBuf, std::sync::OnceLock<String>);
 
 impl Cleared {
+    fn of(server: &Server) -> Self {
+        Self(server.data(), std::sync::OnceLock::new())
+    }
+
     fn containers(&self) -> Vec<String> {
+        // Remembered: the folder ends with the server.
         let text = std::fs::read_to_string(self.0.join("nodes/docker/docker.json")).unwrap_or_default();
-        let Some(instance) = text.split('"').nth(3) else { return Vec::new() };
+        let instance = text.split('"').nth(3).map(|instance| self.1.get_or_init(|| instance.to_owned()));
+        let Some(instance) = instance.or(self.1.get()) else { return Vec::new() };
         let all = docker(&["ps", "-aq", "--filter", &format!("label=serin.instance={instance}")]).unwrap_or_default();
         all.split_whitespace().map(str::to_owned).collect()
     }
@@ -55,7 +61,7 @@ async fn begin(server: &Server) -> Result<WorkTree> {
 #[tokio::test]
 async fn what_only_the_administrator_gives_is_refused_before_anything_moves() -> Result<()> {
     let server = Server::start().await?;
-    let cleared = Cleared(server.data());
+    let cleared = Cleared::of(&server);
     let tree = begin(&server).await?;
     let environment =
         |keys: &str| format!("{SERVICE}environments:\n  production: {{ platform: docker, nodes: 1{keys} }}\n");
@@ -75,6 +81,8 @@ async fn what_only_the_administrator_gives_is_refused_before_anything_moves() ->
         assert!(trace.contains(words), "no `{words}` in:\n{trace}");
     }
     assert_eq!(cleared.containers(), Vec::<String>::new());
+    drop(server);
+    drop(cleared);
     Ok(())
 }
 
@@ -105,7 +113,7 @@ fn of_node(cleared: &Cleared, node: &str) -> Result<String> {
 #[tokio::test]
 async fn deaths_of_server_and_node_leave_the_share_and_the_state_right() -> Result<()> {
     let mut server = Server::start().await?;
-    let cleared = Cleared(server.data());
+    let cleared = Cleared::of(&server);
     let tree = begin(&server).await?;
     // Killed in the middle of a deployment.
     let first = tree.push_pipeline(DEPLOY).await?;
@@ -154,5 +162,7 @@ async fn deaths_of_server_and_node_leave_the_share_and_the_state_right() -> Resu
     server.wait(PRODUCTION, |environment| environment["rollout"]["current"] == false).await?;
     assert_eq!(share(&load, 100).await?, 0.0);
     assert_eq!(cleared.containers().len(), NODES, "something is left over");
+    drop(server);
+    drop(cleared);
     Ok(())
 }
