@@ -186,6 +186,13 @@ fn latest_of_each(variables: &[Variable]) -> Vec<&Variable> {
     latest
 }
 
+/// The variables of somebody who is no process: the last of each name, expanded; those for files hold the content.
+#[must_use]
+pub fn resolved(variables: &[Variable]) -> Vec<Variable> {
+    let plain = |variable: &Variable| Variable { raw: variable.raw || variable.file, ..variable.clone() };
+    expanded(&latest_of_each(variables).into_iter().map(plain).collect::<Vec<_>>())
+}
+
 /// Expands each value once by the others as they were written.
 fn expanded(variables: &[Variable]) -> Vec<Variable> {
     let by_name: std::collections::HashMap<&str, &str> =

@@ -24,10 +24,11 @@ mod trace;
 mod workspace;
 
 pub use environment::HostEnvironment;
-pub use executor::docker::PROJECT as PROJECT_IN_CONTAINERS;
+pub use executor::docker::{PROJECT as PROJECT_IN_CONTAINERS, TARGETS};
 pub use executor::{Choice, ContainerLimits, ContainerSettings, Containers, Missing};
 pub use guards::Guards;
 pub use job::run;
+pub use mask::Masker;
 pub use request::{
     Afterwards, CancelToken, Dependency, GuardCommand, JobReport, JobRequest, Outcome, Report, Source, TraceSink,
 };

@@ -11,7 +11,7 @@ const LINE_BYTES_MIN: usize = 8;
 
 /// Replaces secrets by `[MASKED]`; holds back no more than the longest secret.
 #[derive(Debug)]
-pub(crate) struct Masker {
+pub struct Masker {
     /// The longest first.
     secrets: Vec<Vec<u8>>,
     starts: [bool; 256],
@@ -20,7 +20,8 @@ pub(crate) struct Masker {
 }
 
 impl Masker {
-    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Hides those values; empty ones are none.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut secrets: Vec<Vec<u8>> = values.into_iter().flat_map(pieces).collect();
         secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         secrets.dedup();
@@ -32,7 +33,7 @@ impl Masker {
     }
 
     /// Takes the next bytes and appends what can be shown to `out`.
-    pub(crate) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         if self.secrets.is_empty() {
             out.extend(chunk);
             return;
@@ -45,7 +46,7 @@ impl Masker {
     }
 
     /// Appends what was held back: nothing follows.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         let text = mem::take(&mut self.held);
         self.mask(&text, Rest::Ended, out);
     }

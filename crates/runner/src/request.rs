@@ -1,6 +1,7 @@
 //! What a runner is told about a job, and what it says about it afterwards.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct JobRequest {
     pub host: HostEnvironment,
     /// Where containers come from, if any do.
     pub containers: Containers,
+    /// The nodes that the job is to test, as its variable `SERIN_TARGET_URLS` names them; a job in a container is led there.
+    pub targets: Vec<SocketAddr>,
 }
 
 /// Where the files of a job come from.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serin_image::Logins;
 use serin_model::plan::Script;
 use tokio::sync::Mutex;
 
@@ -82,6 +83,7 @@ pub struct ContainerSettings {
 #[derive(Clone, Debug)]
 pub struct Containers {
     settings: ContainerSettings,
+    logins: Arc<Logins>,
     connection: Arc<Mutex<Connection>>,
 }
 
@@ -107,7 +109,13 @@ impl Containers {
     /// Containers by those settings; the engine is asked when the first job needs it.
     #[must_use]
     pub fn new(settings: ContainerSettings) -> Self {
-        Self { settings, connection: Arc::default() }
+        Self { settings, logins: Arc::default(), connection: Arc::default() }
+    }
+
+    /// The same with the runner's own logins at registries; a job's own come before them.
+    #[must_use]
+    pub fn with_logins(self, logins: Logins) -> Self {
+        Self { logins: Arc::new(logins), ..self }
     }
 
     /// No containers: jobs run in a shell of this machine.
@@ -155,6 +163,10 @@ impl Containers {
     /// Whether a job whose image cannot be had runs in the shell.
     pub(crate) fn falls_back(&self) -> bool {
         self.settings.choice == Choice::Auto && self.settings.missing == Missing::RunInShell
+    }
+
+    pub(super) fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     pub(super) fn limits(&self) -> ContainerLimits {

@@ -7,18 +7,20 @@
 
 mod container;
 mod engine;
-mod name;
 mod owner;
+mod relay;
 mod script;
 mod service;
 mod user;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
+use serin_image::{ImageName, Logins, name};
 use serin_model::plan;
 use tokio::time::sleep_until;
 
@@ -32,7 +34,7 @@ use crate::trace::Trace;
 use crate::workspace::Workspace;
 use container::{Log, Plan, Shared};
 use engine::{Image, PullPolicy, words};
-use name::ImageName;
+use relay::Relays;
 
 /// What jobs see below here is the same on every machine.
 const BUILDS: &str = "/builds";
@@ -41,6 +43,10 @@ pub const PROJECT: &str = "/builds/project";
 const VARIABLES: &str = "/builds/project.tmp/variables";
 const SCRIPTS: &str = "/builds/project.tmp/scripts";
 const OBJECTS: &str = "/builds/project.tmp/objects";
+/// The variable with logins at registries (GitLab, "Access an image from a private container registry").
+const LOGINS: &str = "DOCKER_AUTH_CONFIG";
+/// The variable with the addresses of the nodes that a job is to test.
+pub const TARGETS: &str = "SERIN_TARGET_URLS";
 /// Services of one job.
 const SERVICES_MAX: usize = 20;
 
@@ -55,9 +61,14 @@ pub(crate) struct Room {
     name: String,
     job: String,
     limits: ContainerLimits,
+    logins: Logins,
+    /// The variable with logins that the job brings with it, as it was written.
+    own_logins: Option<plan::Variable>,
     workspace: Workspace,
     image: plan::Image,
     services: Vec<plan::Image>,
+    targets: Vec<SocketAddr>,
+    relays: Relays,
     ready: Option<Ready>,
     /// The repository's objects, where the checkout borrows some.
     objects: Option<PathBuf>,
@@ -91,9 +102,13 @@ impl Room {
             job: request.name.clone(),
             engine,
             limits: request.containers.limits(),
+            logins: request.containers.logins().clone(),
+            own_logins: request.variables.iter().rev().find(|variable| variable.key == LOGINS).cloned(),
             workspace: workspace.clone(),
             image: request.script.image.clone().unwrap_or_default(),
             services: request.script.services.clone(),
+            targets: request.targets.clone(),
+            relays: Relays::default(),
             ready: None,
             objects: None,
             open: false,
@@ -110,6 +125,7 @@ impl Room {
         if self.services.len() > SERVICES_MAX {
             return Err(Trouble::Failed(format!("more than {SERVICES_MAX} services")));
         }
+        self.logins = self.own_logins(environment)?.or(&self.logins);
         let wish = self.image.clone();
         let (image, user) = self.image(&wish, environment, (stop, &mut *trace)).await?;
         let mut services = Vec::new();
@@ -118,10 +134,24 @@ impl Room {
         }
         self.open = true;
         let network = until(stop, self.make_network()).await?.map_err(Trouble::Failed)?;
+        self.lead_to_targets(&network, trace).await;
         let effective = user.clone().unwrap_or_else(|| image.user.clone());
         let owner = until(stop, user::number(self, &image, &effective)).await?.map_err(Trouble::Failed)?;
         self.ready = Some(Ready { image, user, network: network.clone(), owner });
         service::start(self, (services, &network), environment, (stop, trace)).await
+    }
+
+    /// The logins that the job brings with it.
+    fn own_logins(&self, environment: &Environment) -> Result<Logins, Trouble> {
+        let text = match &self.own_logins {
+            Some(variable) if variable.file => variable.value.as_str(),
+            _ => environment.get(LOGINS).unwrap_or_default(),
+        };
+        if text.trim().is_empty() {
+            return Ok(Logins::default());
+        }
+        let wrong = |reason| Trouble::Failed(format!("the variable `{LOGINS}` is not understood: {reason}"));
+        Logins::parse(text).map_err(wrong)
     }
 
     /// An image that a job or service names, and the user that it names.
@@ -139,7 +169,8 @@ impl Room {
         let name = ImageName::parse(&environment.expand(&wish.name)).map_err(Trouble::Missing)?;
         let policies: Vec<String> = wish.pull_policy.iter().map(expand).collect();
         let policies = PullPolicy::parse(&policies).map_err(Trouble::Failed)?;
-        let image = until(stop, self.engine.image(&name, (&policies, platform.as_deref()))).await?;
+        let image =
+            until(stop, self.engine.image(&name, (&policies, platform.as_deref()), self.logins.of(&name))).await?;
         let image = image?;
         trace.line(&format!("Using docker image {} for {} ...", image.id, name.whole)).await;
         Ok((image, user))
@@ -154,6 +185,33 @@ impl Room {
         };
         let made = self.engine.api().create_network(request).await;
         Ok(made.map_err(|error| format!("cannot make the job's network: {}", words(&error)))?.id)
+    }
+
+    /// Opens a way to the nodes that the job is to test; where there is none the job still runs, and its log says why.
+    async fn lead_to_targets(&mut self, network: &str, trace: &mut Trace<'_>) {
+        if self.targets.is_empty() {
+            return;
+        }
+        let found = self.engine.api().inspect_network(network, None).await.map_err(|error| words(&error));
+        let opened = match found {
+            Ok(found) => Relays::open(&found, &self.targets).await,
+            Err(reason) => Err(reason),
+        };
+        match opened {
+            Ok(relays) => self.relays = relays,
+            Err(reason) => {
+                trace.warning(&format!("the job's container cannot be led to the nodes of {TARGETS}: {reason}")).await;
+            }
+        }
+    }
+
+    /// A list of addresses with those in place of the nodes that the job reaches them by.
+    pub(crate) fn led(&self, urls: &str) -> String {
+        let led = |url: &str| {
+            let place = self.relays.places.iter().find(|(node, _)| url == format!("http://{node}"));
+            place.map_or_else(|| url.to_owned(), |(_, place)| format!("http://{place}"))
+        };
+        urls.split(' ').map(led).collect::<Vec<_>>().join(" ")
     }
 
     fn labels(&self) -> HashMap<String, String> {
@@ -262,6 +320,7 @@ impl Room {
 
     /// Removes all that the job has in the engine.
     pub(crate) async fn close(&mut self) {
+        self.relays = Relays::default();
         if std::mem::take(&mut self.open) {
             self.engine.remove_room(&self.name).await;
         }

@@ -8,7 +8,7 @@ use super::{Halt, Job, blocking};
 use crate::cache;
 use crate::environment::Environment;
 use crate::executor::Executor;
-use crate::executor::docker::Trouble;
+use crate::executor::docker::{TARGETS, Trouble};
 use crate::process::Stop;
 use crate::request::{Dependency, JobRequest, Source};
 use crate::workspace::{self, Checkout, Strategy, Workspace};
@@ -99,7 +99,11 @@ impl Job<'_> {
         let words = "the job names it, and a Docker Engine answers";
         self.trace.line(&format!("Using Docker executor with image {}: {words}", image.unwrap_or_default())).await;
         let stop = Stop { deadline: self.deadline, cancel: &self.cancel };
-        room.prepare(&self.environment, &stop, &mut self.trace).await
+        room.prepare(&self.environment, &stop, &mut self.trace).await?;
+        if let Some(urls) = self.environment.get(TARGETS).map(|urls| room.led(urls)) {
+            self.environment.set(TARGETS, &urls);
+        }
+        Ok(())
     }
 
     /// Goes on in a shell of this machine.

@@ -61,6 +61,7 @@ impl Desk {
     /// A job without sources that runs `script`; `$DESK` is the test's folder.
     pub fn job(&self, script: &[&str]) -> JobRequest {
         JobRequest {
+            targets: Vec::new(),
             job_id: JobId(1),
             attempt: 1,
             name: "job".to_owned(),

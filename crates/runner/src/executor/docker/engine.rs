@@ -11,10 +11,10 @@ use bollard::query_parameters::{
     CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
+use serin_image::{ImageName, Login};
 use tokio::sync::Mutex;
 
 use super::Trouble;
-use super::name::ImageName;
 use super::owner::Owner;
 
 /// Where the engine of a machine listens, where `DOCKER_HOST` says nothing.
@@ -53,7 +53,15 @@ struct Inner {
     runner: String,
     rooms: AtomicU64,
     /// Images that are being pulled, or could not be.
-    pulls: Mutex<HashMap<String, Arc<Mutex<Option<Failed>>>>>,
+    pulls: Mutex<HashMap<Pulled, Arc<Mutex<Option<Failed>>>>>,
+}
+
+/// What is pulled, and as whom: that one may not says nothing of another.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Pulled {
+    image: String,
+    platform: String,
+    login: Option<String>,
 }
 
 #[derive(Debug)]
@@ -150,6 +158,7 @@ impl Engine {
         &self,
         name: &ImageName,
         (policies, platform): (&[PullPolicy], Option<&str>),
+        login: Option<&Login>,
     ) -> Result<Image, Trouble> {
         let mut reasons = Vec::new();
         for policy in policies {
@@ -166,7 +175,7 @@ impl Engine {
                     name.whole
                 )),
                 _ if name.is_id() => reasons.push(format!("there is no image `{}` on this machine", name.whole)),
-                _ => match self.pull(name, platform).await {
+                _ => match self.pull(name, platform, login).await {
                     Ok(()) => {
                         let found = self.find(name).await?;
                         return found.ok_or_else(|| Trouble::Failed(format!("image `{}` is gone again", name.whole)));
@@ -199,8 +208,12 @@ impl Engine {
     }
 
     /// Pulls an image; one that could not be pulled a moment ago is not tried again.
-    async fn pull(&self, name: &ImageName, platform: Option<&str>) -> Result<(), Trouble> {
-        let key = format!("{} {}", name.whole, platform.unwrap_or_default());
+    async fn pull(&self, name: &ImageName, platform: Option<&str>, login: Option<&Login>) -> Result<(), Trouble> {
+        let key = Pulled {
+            image: name.whole.clone(),
+            platform: platform.unwrap_or_default().to_owned(),
+            login: login.map(Login::mark),
+        };
         let entry = Arc::clone(self.0.pulls.lock().await.entry(key).or_default());
         let mut last = entry.lock().await;
         if let Some(failed) = last.as_ref().filter(|failed| failed.at.elapsed() < PULL_AGAIN) {
@@ -208,7 +221,7 @@ impl Engine {
         }
         let options = CreateImageOptionsBuilder::default().from_image(&name.repository).tag(&name.version);
         let options = options.platform(platform.unwrap_or_default()).build();
-        let mut steps = Box::pin(self.api().create_image(Some(options), None, None));
+        let mut steps = Box::pin(self.api().create_image(Some(options), None, login.map(Login::credentials)));
         let mut failure = None;
         while let Some(step) = steps.next().await {
             match step {

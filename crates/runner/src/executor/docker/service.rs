@@ -7,13 +7,13 @@ use std::time::Duration;
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
+use serin_image::{ImageName, name};
 use serin_model::plan;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::container::{Log, Plan};
 use super::engine::{Image, words};
-use super::name::{self, ImageName};
 use super::{Room, Trouble, until};
 use crate::environment::Environment;
 use crate::process::Stop;

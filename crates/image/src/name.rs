@@ -7,18 +7,21 @@ const ALIAS_BYTES_MAX: usize = 63;
 
 /// A well-formed reference to an image (distribution's reference grammar: `[host[:port]/]path[:tag][@digest]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ImageName {
+pub struct ImageName {
     /// Host and path.
-    pub(super) repository: String,
+    pub repository: String,
     /// Tag or digest; `latest` where none is written.
-    pub(super) version: String,
+    pub version: String,
     /// The whole, as the engine looks it up.
-    pub(super) whole: String,
+    pub whole: String,
 }
 
 impl ImageName {
-    /// Reads a reference; an error says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// Where it is none; the message says what would be one.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             let shown: String = text.chars().take(100).collect();
             format!("`{shown}` is no image name: write `name:tag`, `host/path/name:tag` or `name@sha256:…`")
@@ -48,13 +51,36 @@ impl ImageName {
         Ok(Self { whole: format!("{repository}{separator}{version}"), repository: repository.into(), version })
     }
 
+    /// Its registry's host and the path there; images without a host are Docker's own registry's.
+    #[must_use]
+    pub fn place(&self) -> (String, String) {
+        match self.repository.split_once('/') {
+            Some((host, path)) if is_host_written(host) => match host.to_ascii_lowercase().as_str() {
+                "index.docker.io" => ("docker.io".to_owned(), path.to_owned()),
+                host => (host.to_owned(), path.to_owned()),
+            },
+            Some(_) => ("docker.io".to_owned(), self.repository.clone()),
+            None => ("docker.io".to_owned(), format!("library/{}", self.repository)),
+        }
+    }
+
+    /// Whether the registry is on this machine, where nobody can listen.
+    #[must_use]
+    pub fn is_on_loopback(&self) -> bool {
+        let (host, _) = self.place();
+        let name = host.split(':').next().unwrap_or_default();
+        name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Whether it names an image by its content on this machine, which nobody can pull.
-    pub(super) fn is_id(&self) -> bool {
+    #[must_use]
+    pub fn is_id(&self) -> bool {
         self.version.is_empty()
     }
 
     /// The host names that a service of this image has (GitLab, "Accessing the services").
-    pub(super) fn aliases(&self) -> Vec<String> {
+    #[must_use]
+    pub fn aliases(&self) -> Vec<String> {
         let name = self.repository.split(':').next().unwrap_or_default();
         let mut aliases = vec![name.replace('/', "__"), name.replace('/', "-")];
         aliases.dedup();
@@ -74,11 +100,15 @@ fn is_tag(tag: &str) -> bool {
 
 fn is_repository(text: &str) -> bool {
     let mut segments: Vec<&str> = text.split('/').collect();
-    let host = segments.len() > 1 && (segments[0].contains(['.', ':']) || segments[0] == "localhost");
-    if host && !is_host(segments.remove(0)) {
+    if segments.len() > 1 && is_host_written(segments[0]) && !is_host(segments.remove(0)) {
         return false;
     }
     segments.into_iter().all(is_segment)
+}
+
+/// Whether a name's first segment is meant as a host.
+fn is_host_written(segment: &str) -> bool {
+    segment.contains(['.', ':']) || segment == "localhost"
 }
 
 fn is_host(text: &str) -> bool {
@@ -95,7 +125,8 @@ fn is_segment(text: &str) -> bool {
 }
 
 /// Whether a container may have that host name.
-pub(super) fn is_alias(text: &str) -> bool {
+#[must_use]
+pub fn is_alias(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     !text.is_empty()
         && text.bytes().all(plain)
@@ -103,7 +134,10 @@ pub(super) fn is_alias(text: &str) -> bool {
 }
 
 /// Refuses a user that is none.
-pub(super) fn check_user(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// Where it is none; the message says what would be one.
+pub fn check_user(text: &str) -> Result<(), String> {
     let part = |part: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$');
         (1..=64).contains(&part.len()) && part.bytes().all(plain) && !part.starts_with('-')
@@ -116,7 +150,10 @@ pub(super) fn check_user(text: &str) -> Result<(), String> {
 }
 
 /// Refuses a platform that is none.
-pub(super) fn check_platform(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// Where it is none; the message says what would be one.
+pub fn check_platform(text: &str) -> Result<(), String> {
     let parts: Vec<&str> = text.split('/').collect();
     let plain = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if (2..=3).contains(&parts.len()) && parts.iter().all(plain) && text.len() <= 64 {
@@ -186,6 +223,20 @@ mod tests {
         assert_eq!(aliases("tutum/wordpress:latest"), ["tutum__wordpress", "tutum-wordpress"]);
         assert_eq!(aliases("registry.example.org/a/b:v1"), ["registry.example.org__a__b", "registry.example.org-a-b"]);
         assert!(is_alias("db") && is_alias("a.b") && !is_alias("-a") && !is_alias("a b") && !is_alias("a..b"));
+    }
+
+    #[test]
+    fn places() {
+        let place = |text| ImageName::parse(text).unwrap().place();
+        let pair = |host: &str, path: &str| (host.to_owned(), path.to_owned());
+        assert_eq!(place("rust:1"), pair("docker.io", "library/rust"));
+        assert_eq!(place("a/b"), pair("docker.io", "a/b"));
+        assert_eq!(place("localhost/b"), pair("localhost", "b"));
+        assert_eq!(place("127.0.0.1:5000/a/b:1"), pair("127.0.0.1:5000", "a/b"));
+        let loopback = |text| ImageName::parse(text).unwrap().is_on_loopback();
+        assert!(
+            loopback("127.0.0.1:5000/a") && loopback("localhost:1/a") && !loopback("10.0.0.1:5000/a") && !loopback("a")
+        );
     }
 
     #[test]
