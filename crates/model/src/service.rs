@@ -42,8 +42,9 @@ pub struct Service {
     pub integration_reports: Vec<(String, Vec<String>)>,
     /// Globs of what the build leaves for packaging (artifacts of the template's build job).
     pub outputs: Vec<String>,
-    /// Dockerfile, for platforms that run images.
-    pub dockerfile: Option<String>,
+    /// The image, for platforms that run images.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub image: Option<Image>,
     /// Program and arguments of a node (process platform), run in the release's folder.
     pub command: Vec<String>,
     /// Further environment of a node.
@@ -68,6 +69,27 @@ pub struct Service {
     pub logs: LogFormat,
     /// Milliseconds from SIGTERM to SIGKILL.
     pub stop_timeout_ms: i64,
+}
+
+/// `service.image`: what the service's image is built of, and where it is kept. Values of arguments, secrets and
+/// repository may name variables of the pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Image {
+    /// Path of the Dockerfile in the repository.
+    pub dockerfile: String,
+    /// Path of the folder that the build sees.
+    pub context: String,
+    /// The Dockerfile's stage to build; `None`: the last one.
+    pub target: Option<String>,
+    /// Such as `linux/amd64`; `None`: the engine's own.
+    pub platform: Option<String>,
+    /// Build arguments; they stand in the image's history.
+    pub args: Vec<(String, String)>,
+    /// Secrets of the build by id; they are in no layer and no history.
+    pub secrets: Vec<(String, String)>,
+    /// Where the image is pushed to, `host/path` without a tag; `None`: it stays in the engine.
+    pub repository: Option<String>,
 }
 
 /// `service.health`.

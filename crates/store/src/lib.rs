@@ -10,6 +10,7 @@ pub mod outbox;
 pub mod pipeline;
 pub mod project;
 pub mod quality;
+pub mod release;
 
 use std::path::Path;
 use std::time::Duration;

@@ -106,29 +106,6 @@ pub struct Job {
     pub coverage: Option<f64>,
 }
 
-/// A packaged tree.
-#[derive(Clone, Debug, FromRow)]
-pub struct Release {
-    /// Its number.
-    pub id: i64,
-    /// Its project.
-    pub project_id: i64,
-    /// The commit's tree that it was built of.
-    pub tree_id: String,
-    /// Its content address.
-    pub digest: String,
-    /// The commit that it was first packaged of.
-    pub commit_id: String,
-    /// The pipeline that did.
-    pub pipeline_id: i64,
-    /// Its image, by the engine's id.
-    pub image: Option<String>,
-    /// The `service` part of `serin.yml` at that commit, JSON.
-    pub service: String,
-    /// Milliseconds since 1970.
-    pub created_at: i64,
-}
-
 /// Makes a pipeline; `None`: its cause has made one before.
 pub async fn pipeline_create(db: &mut Connection, pipeline: &Pipeline) -> Result<Option<(i64, i64)>> {
     sqlx::query_as(
@@ -324,42 +301,4 @@ pub async fn pipeline_head_list(db: &mut Connection, project_id: i64, commit: &s
 /// A pipeline's jobs, in order.
 pub async fn job_list(db: &mut Connection, pipeline_id: i64) -> Result<Vec<Job>> {
     sqlx::query_as("select * from job where pipeline_id = $1 order by position").bind(pipeline_id).fetch_all(db).await
-}
-
-/// Keeps a release; the tree's first one stays, with the newest image.
-pub async fn release_create(db: &mut Connection, release: &Release) -> Result<()> {
-    sqlx::query(
-        "insert into release (project_id, tree_id, digest, commit_id, pipeline_id, service, created_at, image)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
-         on conflict (project_id, tree_id) do update set image = coalesce(excluded.image, release.image)",
-    )
-    .bind(release.project_id)
-    .bind(&release.tree_id)
-    .bind(&release.digest)
-    .bind(&release.commit_id)
-    .bind(release.pipeline_id)
-    .bind(&release.service)
-    .bind(release.created_at)
-    .bind(&release.image)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// The release of a tree.
-pub async fn release_of_tree(db: &mut Connection, project_id: i64, tree_id: &str) -> Result<Option<Release>> {
-    sqlx::query_as("select * from release where project_id = $1 and tree_id = $2")
-        .bind(project_id)
-        .bind(tree_id)
-        .fetch_optional(db)
-        .await
-}
-
-/// The newest release with that digest.
-pub async fn release_of_digest(db: &mut Connection, project_id: i64, digest: &str) -> Result<Option<Release>> {
-    sqlx::query_as("select * from release where project_id = $1 and digest = $2 order by id desc limit 1")
-        .bind(project_id)
-        .bind(digest)
-        .fetch_optional(db)
-        .await
 }

@@ -2,8 +2,8 @@
 
 use serin_model::quality::{Gate, Quarantine, Severity};
 use serin_model::service::{
-    Branches, Canary, Config, Environment, Health, Limits, LogFormat, Order, Platform, Pool, Probe, Release, Restart,
-    Service, Step,
+    Branches, Canary, Config, Environment, Health, Image, Limits, LogFormat, Order, Platform, Pool, Probe, Release,
+    Restart, Service, Step,
 };
 
 use super::values;
@@ -71,9 +71,9 @@ fn service(node: Option<&Node>, sink: &mut Sink) -> Service {
         integration: texts(node, "integration"),
         integration_reports: reports(node.and_then(|node| node.get("integration_reports"))),
         outputs: texts(node, "outputs"),
-        dockerfile: text(node.and_then(|node| node.get("image")), "dockerfile"),
+        image: node.and_then(|node| node.get("image")).map(image),
         command: command(node),
-        variables: variables(node),
+        variables: pairs(node, "variables"),
         secrets: texts(node, "secrets"),
         port: number(node, "port").and_then(|port| u16::try_from(port).ok()),
         limits: limits(node),
@@ -123,8 +123,28 @@ fn limits(node: Option<&Node>) -> Limits {
     }
 }
 
-fn variables(node: Option<&Node>) -> Vec<(String, String)> {
-    let entries = node.and_then(|node| node.get("variables")).and_then(Node::as_map).into_iter().flat_map(Map::iter);
+fn image(node: &Node) -> Image {
+    let node = Some(node);
+    Image {
+        dockerfile: text(node, "dockerfile").unwrap_or_else(|| {
+            // The one of the context, as with `docker build`.
+            text(node, "context").map_or_else(
+                || "Dockerfile".to_owned(),
+                |context| format!("{}/Dockerfile", context.trim_end_matches('/')),
+            )
+        }),
+        context: text(node, "context").unwrap_or_else(|| ".".to_owned()),
+        target: text(node, "target"),
+        platform: text(node, "platform"),
+        args: pairs(node, "args"),
+        secrets: pairs(node, "secrets"),
+        repository: text(node, "repository"),
+    }
+}
+
+/// A mapping of texts, in file order.
+fn pairs(node: Option<&Node>, key: &str) -> Vec<(String, String)> {
+    let entries = node.and_then(|node| node.get(key)).and_then(Node::as_map).into_iter().flat_map(Map::iter);
     entries.map(|entry| (entry.key.to_string(), entry.value.scalar_text().unwrap_or_default())).collect()
 }
 
@@ -186,7 +206,7 @@ fn environments(node: Option<&Node>, sink: &mut Sink) -> Vec<Environment> {
             hosts: texts(value, "hosts"),
             networks: texts(value, "networks"),
             limits: limits(value),
-            variables: variables(value),
+            variables: pairs(value, "variables"),
         });
     }
     environments

@@ -1,11 +1,11 @@
 //! What may stand in `serin.yml`.
 
 use super::values;
-use crate::shape::runner::PLAIN_VARIABLES;
+use crate::shape::runner::{PLAIN_VARIABLES, SCALAR};
 use crate::shape::{
     BOOL, Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXTS, Text, choice, mapping, object,
 };
-use crate::syntax::Node;
+use crate::syntax::{Map, Node};
 
 const COMMANDS: Shape = Shape { what: "a command or a list of commands", list: TEXTS.list, ..FILLED };
 const PORT: Shape = Shape { what: "a port from 1 to 65535", number: Some((1, 65_535)), ..NOTHING };
@@ -75,7 +75,20 @@ const SECRETS: Shape = Shape {
     ..NOTHING
 };
 const LOGS: Shape = object(&[("format", &choice("a format", &["json", "logfmt", "text"]))], &[]);
-const IMAGE: Shape = object(&[("dockerfile", &FILLED)], &[]);
+const INNER_PATH: Shape = Shape { what: "a path in the repository", check: Some(inner_path), ..FILLED };
+const WORD: Shape = Shape { check: Some(word), ..FILLED };
+const IMAGE: Shape = object(
+    &[
+        ("dockerfile", &INNER_PATH),
+        ("context", &INNER_PATH),
+        ("target", &WORD),
+        ("platform", &FILLED),
+        ("args", &Shape { check: Some(argument_names), ..mapping(&SCALAR) }),
+        ("secrets", &Shape { check: Some(secret_ids), ..mapping(&FILLED) }),
+        ("repository", &FILLED),
+    ],
+    &[],
+);
 const FILES: Shape = Shape { what: "a path or a list of paths", list: TEXTS.list, ..FILLED };
 /// The kinds of `artifacts:reports` that the gate reads.
 const REPORTS: Shape = object(
@@ -233,6 +246,44 @@ fn path(node: &Node, checker: &mut Checker<'_>) {
         checker
             .error(node, &format!("must be a path, not `{text}`"))
             .hint(format!("write `/{}`", text.trim_start_matches('/').trim()));
+    }
+}
+
+fn inner_path(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    let leads_out = text.starts_with('/') || text.split('/').any(|part| part == "..");
+    if leads_out || text.starts_with('-') || text.contains(char::is_control) {
+        checker
+            .error(node, &format!("is no path in the repository: `{text}`"))
+            .hint("write it from the repository's top, as `docker/Dockerfile`");
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=200).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-')
+}
+
+fn word(node: &Node, checker: &mut Checker<'_>) {
+    let text = node.as_text().unwrap_or_default();
+    if !is_word(text) {
+        checker.error(node, &format!("must be letters, digits, `-`, `_` and `.`, not `{text}`"));
+    }
+}
+
+fn argument_names(node: &Node, checker: &mut Checker<'_>) {
+    let plain = |text: &str| {
+        let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        letters && !text.is_empty() && !text.starts_with(|c: char| c.is_ascii_digit())
+    };
+    for entry in node.as_map().into_iter().flat_map(Map::iter).filter(|entry| !plain(&entry.key)) {
+        checker.error(&entry.value, &format!("holds `{}`, which is no name of a build argument", entry.key));
+    }
+}
+
+fn secret_ids(node: &Node, checker: &mut Checker<'_>) {
+    for entry in node.as_map().into_iter().flat_map(Map::iter).filter(|entry| !is_word(&entry.key)) {
+        checker.error(&entry.value, &format!("holds `{}`, which is no id of a secret", entry.key));
     }
 }
 
