@@ -3,6 +3,9 @@
 mod clear;
 mod package;
 
+pub(crate) use package::REGISTRY;
+pub use package::{PROVENANCE, SBOM, Turns};
+
 use std::sync::Arc;
 
 use serin_engine::{Event, Outcome};

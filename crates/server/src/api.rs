@@ -5,6 +5,7 @@ mod jobs;
 mod merge_requests;
 mod pipelines;
 mod projects;
+pub mod releases;
 pub mod view;
 
 use std::sync::Arc;
@@ -77,6 +78,10 @@ fn version_4() -> Router<Arc<App>> {
         .route("/projects/{project}/jobs/{job}/play", post(jobs::play))
         .route("/projects/{project}/jobs/{job}/retry", post(jobs::retry))
         .route("/projects/{project}/jobs/{job}/cancel", post(jobs::cancel))
+        .route("/projects/{project}/releases", get(releases::list))
+        .route("/projects/{project}/releases/{digest}", get(releases::show))
+        .route("/projects/{project}/releases/{digest}/sbom", get(releases::sbom))
+        .route("/projects/{project}/releases/{digest}/provenance", get(releases::provenance))
         .route("/projects/{project}/environments", get(environments::list))
         .route("/projects/{project}/environments/{name}", get(environments::show))
         .route("/projects/{project}/environments/{name}/rollout", post(environments::act))

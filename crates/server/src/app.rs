@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serin_git::Repository;
+use serin_image::Logins;
 use serin_objects::Objects;
 use serin_runner::Containers;
 use serin_store::Store;
 use serin_store::account::{self, Account};
 use tokio::task::JoinHandle;
 
+use crate::action::Turns;
 use crate::clock::now;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Result};
@@ -47,6 +49,10 @@ pub struct App {
     pub analyses: tokio::sync::Notify,
     /// Containers of jobs.
     pub containers: Containers,
+    /// The server's own logins at registries, for what is pulled.
+    pub logins: Logins,
+    /// Whose turn it is to package a tree.
+    pub packaging: Turns,
     /// Environments, nodes, gateway, rollouts.
     pub delivery: Delivery,
     url: OnceLock<String>,
@@ -81,10 +87,12 @@ impl App {
     /// Where another server uses the folder, or a part cannot be opened.
     pub async fn start(settings: Settings) -> Result<(Arc<Self>, Option<FirstStart>)> {
         let lock = claim_folder(&settings)?;
+        remove_left(&settings);
         let store = Store::open(&settings.database()).await.map_err(|error| Error::internal("database", &error))?;
         let objects = Objects::open(settings.objects())?;
         let delivery = Delivery::new(&settings).await?;
-        let containers = Containers::new(settings.containers);
+        let logins = Logins::of_environment().map_err(Error::invalid)?;
+        let containers = Containers::new(settings.containers).with_logins(logins.clone());
         let app = Arc::new(Self {
             settings,
             store,
@@ -97,6 +105,8 @@ impl App {
             outbox: Outbox::default(),
             analyses: tokio::sync::Notify::new(),
             containers,
+            logins,
+            packaging: Turns::default(),
             delivery,
             url: OnceLock::new(),
             repositories: Mutex::default(),
@@ -184,6 +194,20 @@ fn claim_folder(settings: &Settings) -> Result<fs::File> {
             .hint("stop it, or give another folder with `--data`")
     })?;
     Ok(lock)
+}
+
+/// Removes in the background what a killed server left of packages under way; new ones have other names.
+fn remove_left(settings: &Settings) {
+    let entries = fs::read_dir(settings.builds()).into_iter().flatten().flatten();
+    let is_package = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("package-");
+    let left: Vec<_> = entries.filter(is_package).map(|entry| entry.path()).collect();
+    tokio::task::spawn_blocking(move || {
+        for path in left {
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::warn!(path = %path.display(), %error, "folder not removed");
+            }
+        }
+    });
 }
 
 async fn first_start(app: &App) -> Result<Option<FirstStart>> {

@@ -13,6 +13,7 @@ mod state;
 pub mod view;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serin_gateway::GatewayCommand;
@@ -21,7 +22,8 @@ use serin_model::{CommitId, Digest};
 use serin_platform::{Platform, SupervisorCommand};
 use serin_rollout::{Event, Milestone};
 use serin_store::delivery as rows;
-use serin_store::pipeline::{self as pipelines, Pipeline};
+use serin_store::pipeline::Pipeline;
+use serin_store::release as releases;
 use tokio::sync::Notify;
 
 pub use action::carry_out;
@@ -127,14 +129,41 @@ pub async fn pipeline_finished(app: &Arc<App>, pipeline_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// `SERIN_TARGET_URLS` and `SERIN_ENVIRONMENT` of a job: the nodes that its pipeline deployed to last. That the job runs
-/// against them is noted, so that its tests stand beside the rollout.
+/// The nodes that a pipeline deployed to last.
+pub struct Targets {
+    rollout_id: i64,
+    /// Their addresses.
+    pub nodes: Vec<SocketAddr>,
+    environment: String,
+}
+
+impl Targets {
+    /// `SERIN_TARGET_URLS` and `SERIN_ENVIRONMENT` of a job. That the job runs against them is noted, so that its tests
+    /// stand beside the rollout.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn variables(self, app: &App, job_id: i64) -> Result<Vec<serin_model::plan::Variable>> {
+        let urls: Vec<String> = self.nodes.iter().map(|address| format!("http://{address}")).collect();
+        if !urls.is_empty() {
+            let mut tx = app.store.begin().await?;
+            rows::rollout_test_add(&mut tx, self.rollout_id, job_id).await?;
+            tx.commit().await?;
+        }
+        Ok(vec![
+            serin_model::plan::Variable::plain(serin_runner::TARGETS, urls.join(" ")),
+            serin_model::plan::Variable::plain("SERIN_ENVIRONMENT", self.environment),
+        ])
+    }
+}
+
+/// The nodes that a pipeline deployed to last; `None`: it deployed nothing.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn target_variables(app: &App, pipeline: &Pipeline, job_id: i64) -> Result<Vec<serin_model::plan::Variable>> {
+pub async fn targets(app: &App, pipeline: &Pipeline) -> Result<Option<Targets>> {
     let rollouts = rows::rollout_of_pipeline(&mut *app.store.read().await?, pipeline.id).await?;
-    let Some(row) = rollouts.last() else { return Ok(Vec::new()) };
+    let Some(row) = rollouts.last() else { return Ok(None) };
     let rollout = state::decode(row)?;
     let milestones: Vec<Milestone> = serde_json::from_str(&row.milestones)?;
     let detached = milestones.into_iter().find_map(|milestone| match milestone {
@@ -143,22 +172,10 @@ pub async fn target_variables(app: &App, pipeline: &Pipeline, job_id: i64) -> Re
     });
     let nodes = detached.unwrap_or_else(|| rollout.canary_nodes());
     let environment = rows::environment_get(&mut *app.store.read().await?, row.environment_id).await?;
-    let Some(environment) = environment else { return Ok(Vec::new()) };
+    let Some(environment) = environment else { return Ok(None) };
     let observed = app.delivery.platform.observe(&state::key(&environment)).await?;
-    let urls: Vec<String> = observed
-        .iter()
-        .filter(|seen| nodes.contains(&seen.key.node))
-        .filter_map(|seen| Some(format!("http://{}", seen.address?)))
-        .collect();
-    if !urls.is_empty() {
-        let mut tx = app.store.begin().await?;
-        rows::rollout_test_add(&mut tx, row.id, job_id).await?;
-        tx.commit().await?;
-    }
-    Ok(vec![
-        serin_model::plan::Variable::plain("SERIN_TARGET_URLS", urls.join(" ")),
-        serin_model::plan::Variable::plain("SERIN_ENVIRONMENT", environment.name),
-    ])
+    let addresses = observed.iter().filter(|seen| nodes.contains(&seen.key.node)).filter_map(|seen| seen.address);
+    Ok(Some(Targets { rollout_id: row.id, nodes: addresses.collect(), environment: environment.name }))
 }
 
 /// The release of a digest, with the service that it was packaged with.
@@ -166,8 +183,8 @@ async fn release(
     app: &App,
     project_id: i64,
     digest: &Digest,
-) -> Result<(pipelines::Release, serin_model::service::Service)> {
-    let found = pipelines::release_of_digest(&mut *app.store.read().await?, project_id, &digest.0).await?;
+) -> Result<(releases::Release, serin_model::service::Service)> {
+    let found = releases::release_of_digest(&mut *app.store.read().await?, project_id, &digest.0).await?;
     let release = found.ok_or_else(|| Error::new(Kind::Internal, format!("release {digest} is not known")))?;
     let service = crate::pipeline::record::decode(&release.service)?;
     Ok((release, service))

@@ -182,7 +182,11 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         project.zip(pipeline).ok_or_else(|| Error::not_found(format!("pipeline of job {}", row.id)))?;
     let plan: plan::Job = record::decode(&row.plan)?;
     let sources = artifact_sources(&plan, row, &jobs);
-    let variables = variables(app, (&project, &pipeline, row), (&plan, &sources)).await?;
+    let (targets, of_targets) = match crate::delivery::targets(app, &pipeline).await? {
+        Some(targets) => (targets.nodes.clone(), targets.variables(app, row.id).await?),
+        None => Default::default(),
+    };
+    let variables = variables(app, (&project, &pipeline, row), (&plan, &sources), of_targets).await?;
     let Work::Script(script) = plan.work else {
         return Err(Error::invalid(format!("job `{}` has no script", row.name)));
     };
@@ -207,7 +211,23 @@ async fn request(app: &Arc<App>, row: &rows::Job) -> Result<JobRequest> {
         guard: GuardCommand { program: app.settings.program.clone(), args: vec!["job-guard".into()] }.into(),
         host: HostEnvironment::of_this_process(),
         containers: app.containers.clone(),
+        targets,
     })
+}
+
+/// The variables of a job that the server itself carries out, expanded, each name once.
+///
+/// # Errors
+/// Where they refer to each other in a circle.
+pub async fn action_variables(
+    app: &App,
+    (project, pipeline, row): (&projects::Project, &rows::Pipeline, &rows::Job),
+) -> Result<Vec<Variable>> {
+    let plan: plan::Job = record::decode(&row.plan)?;
+    let jobs = rows::job_list(&mut *app.store.read().await?, row.pipeline_id).await?;
+    let sources = artifact_sources(&plan, row, &jobs);
+    let variables = variables(app, (project, pipeline, row), (&plan, &sources), Vec::new()).await?;
+    Ok(serin_runner::environment::resolved(&variables))
 }
 
 /// Everything that the job's script sees in its environment, before the runner expands it.
@@ -215,10 +235,11 @@ async fn variables(
     app: &App,
     (project, pipeline, row): (&projects::Project, &rows::Pipeline, &rows::Job),
     (plan, sources): (&plan::Job, &[&rows::Job]),
+    targets: Vec<Variable>,
 ) -> Result<Vec<Variable>> {
     let context = create::context_of(app, project, pipeline).await?;
     let mut late = predefined::job_variables(app, project, pipeline, row);
-    late.extend(crate::delivery::target_variables(app, pipeline, row.id).await?);
+    late.extend(targets);
     let mut dotenv = Vec::new();
     for job in sources {
         let handed_on: Vec<(String, String)> = serde_json::from_str(&job.dotenv)?;

@@ -229,6 +229,27 @@ pub struct Node {
     pub detail: Option<String>,
 }
 
+/// A packaged tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Release {
+    /// Its address, `sha256:…`.
+    pub digest: String,
+    /// Its image: the engine's id, or `repository@sha256:…` where it was pushed.
+    pub image: Option<String>,
+    /// The digest that its statements are about: the image's where it has one.
+    pub subject: String,
+    /// The commit that it was first packaged of.
+    pub sha: String,
+    /// The commit's tree.
+    pub tree: String,
+    /// The pipeline that packaged it first.
+    pub pipeline_id: i64,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Where a person finds it.
+    pub web_url: String,
+}
+
 /// A rollout.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rollout {

@@ -21,7 +21,7 @@ pub(super) async fn of(
     (node, digest, generation): (&NodeName, &Digest, u64),
 ) -> Result<NodeSpec> {
     let (release, service) = super::release(app, environment.project_id, digest).await?;
-    let release_dir = app.objects.releases.release_path(digest);
+    let release_dir = app.objects.releases.release_path(&Digest(release.content.clone()));
     let release_dir = release_dir.ok_or_else(|| Error::conflict(format!("the files of release {digest} are gone")))?;
     // What its newest `serin.yml` says of the environment; nothing where it was taken out of it.
     let config = state::config(environment)?;

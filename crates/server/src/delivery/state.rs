@@ -9,6 +9,7 @@ use serin_rollout::{
 };
 use serin_store::delivery::{self as rows, Environment};
 use serin_store::project::{self as projects, Notice};
+use serin_store::release::{self as releases, Release};
 use serin_store::{Tx, pipeline as pipelines};
 
 use crate::App;
@@ -326,9 +327,13 @@ fn tone_word(tone: Tone) -> &'static str {
 ///
 /// # Errors
 /// Where its tree was not packaged.
-pub async fn packaged(app: &App, pipeline: &pipelines::Pipeline) -> Result<pipelines::Release> {
-    let found =
-        pipelines::release_of_tree(&mut *app.store.read().await?, pipeline.project_id, &pipeline.tree_id).await?;
+pub async fn packaged(app: &App, pipeline: &pipelines::Pipeline) -> Result<Release> {
+    let mut db = app.store.read().await?;
+    let found = match releases::release_of_pipeline(&mut db, pipeline.id).await? {
+        Some(found) => Some(found),
+        // Another pipeline may have packaged the same tree.
+        None => releases::release_of_tree(&mut db, pipeline.project_id, (&pipeline.tree_id, "")).await?,
+    };
     found.ok_or_else(|| {
         Error::new(Kind::Conflict, "this pipeline's tree is not packaged")
             .hint("put a job with `serin: { action: package }` before this one")

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 
 use serin_rollout::{Phase, Rollout, Slot, Traffic};
 use serin_store::delivery::{self as rows, Environment};
-use serin_store::pipeline as pipelines;
 use serin_store::project::Project;
+use serin_store::release as releases;
 use serin_wire::rest;
 
 use super::judging::AnswerRecord;
@@ -41,7 +41,7 @@ pub async fn environment(app: &App, row: &Environment) -> Result<rest::Environme
     let mut commits = BTreeMap::new();
     if let Some(machine) = &machine {
         for digest in digests(machine) {
-            let release = pipelines::release_of_digest(&mut db, row.project_id, &digest).await?;
+            let release = releases::release_of_digest(&mut db, row.project_id, &digest).await?;
             commits.insert(digest, release.map(|release| release.commit_id));
         }
     }

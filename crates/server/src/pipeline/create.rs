@@ -277,9 +277,10 @@ async fn context(app: &App, new: &NewPipeline, predefined: Vec<Variable>) -> Res
     })
 }
 
-/// Whether jobs may see a setting.
+/// Whether jobs may see a setting: who can push to the registry can put another image in a release's place.
 fn is_for_jobs(setting: &projects::ProjectVariable) -> bool {
-    !crate::quality::sonarqube::HIDDEN.contains(&setting.key.as_str())
+    let key = setting.key.as_str();
+    !crate::quality::sonarqube::HIDDEN.contains(&key) && !crate::action::REGISTRY.contains(&key)
 }
 
 fn setting(row: projects::ProjectVariable) -> SettingVariable {
