@@ -101,6 +101,12 @@ pub enum Command {
     /// Jobs of a server.
     #[command(subcommand, after_help = "Example:\n  serin job play --project shop 34")]
     Job(Job),
+    /// Packaged releases of a server: their images, bills of materials and provenance.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  serin package list --project shop\n  serin package sbom --project shop 1a2b3c4d > shop.cdx.json"
+    )]
+    Package(Package),
     /// Where an environment stands: nodes, versions, traffic, rollout.
     #[command(after_help = "Example:\n  serin status --project shop production")]
     Status(Environment),
@@ -593,6 +599,31 @@ pub enum Job {
         #[command(flatten)]
         of: Of,
     },
+}
+
+/// `serin package`.
+#[derive(Debug, Subcommand)]
+pub enum Package {
+    /// Lists the newest releases.
+    List {
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Shows a release.
+    Show(PackageOf),
+    /// Prints what is in a release: CycloneDX, JSON.
+    Sbom(PackageOf),
+    /// Prints how a release was made: in-toto statement with SLSA provenance, JSON, not signed.
+    Provenance(PackageOf),
+}
+
+/// A release on a server.
+#[derive(Debug, Args)]
+pub struct PackageOf {
+    /// Its digest or its image's, or the first digits of one.
+    pub digest: String,
+    #[command(flatten)]
+    pub of: Of,
 }
 
 /// An environment on a server.

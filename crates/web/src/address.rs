@@ -42,6 +42,12 @@ pub(crate) enum Place {
     Raw(i64),
     /// Its quality from pipeline to pipeline.
     Quality,
+    /// Its packaged releases.
+    Releases,
+    /// A release, by digits of its digest.
+    Release(String),
+    /// What is said of a release, by its kind.
+    Statement(String, &'static str),
     /// Its environments.
     Environments,
     /// An environment.
@@ -82,6 +88,10 @@ fn place(path: &str) -> Option<Place> {
         ("jobs", [id, "log"]) => Some(Place::Log(number(id)?)),
         ("jobs", [id, "raw"]) => Some(Place::Raw(number(id)?)),
         ("quality", []) => Some(Place::Quality),
+        ("releases", []) => Some(Place::Releases),
+        ("releases", [digest]) => Some(Place::Release((*digest).to_owned())),
+        ("releases", [digest, "sbom"]) => Some(Place::Statement((*digest).to_owned(), "sbom")),
+        ("releases", [digest, "provenance"]) => Some(Place::Statement((*digest).to_owned(), "provenance")),
         ("environments", []) => Some(Place::Environments),
         ("environments", _) => Some(Place::Environment(decode(rest)?)),
         _ => None,
@@ -145,6 +155,8 @@ mod tests {
             ("/shop/-/merge_requests/7/changes", "shop", Place::Changes(7)),
             ("/shop/-/pipelines/12", "shop", Place::Pipeline(12)),
             ("/shop/-/quality", "shop", Place::Quality),
+            ("/shop/-/releases/0a1b2c3d", "shop", Place::Release("0a1b2c3d".into())),
+            ("/shop/-/releases/0a1b2c3d/sbom", "shop", Place::Statement("0a1b2c3d".into(), "sbom")),
             ("/shop/-/jobs/3/log", "shop", Place::Log(3)),
             ("/shop/-/environments/review/a%20b", "shop", Place::Environment("review/a b".into())),
         ];

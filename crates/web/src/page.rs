@@ -9,6 +9,7 @@ mod problem;
 mod project;
 mod projects;
 mod quality;
+mod release;
 mod request;
 mod row;
 mod trend;
@@ -114,6 +115,9 @@ async fn get_of_project(visit: &Visit, name: &str, place: Place) -> Result<Respo
         Place::Log(id) => job::log(visit, &project, id).await,
         Place::Raw(id) => job::raw(visit, &project, id).await,
         Place::Quality => trend::show(visit, &project).await,
+        Place::Releases => release::list(visit, &project).await,
+        Place::Release(digest) => release::show(visit, &project, &digest).await,
+        Place::Statement(digest, kind) => release::statement(visit, &project, (&digest, kind)).await,
         Place::Environments => environment::list(visit, &project).await,
         Place::Environment(name) => environment::show(visit, &project, &name).await,
     }

@@ -111,6 +111,12 @@ texts! {
     clone: "Clone", "克隆";
     clone_hint: "With your login name, and your password or a token.", "使用登录名以及密码或令牌。";
     close: "Close", "关闭";
+    component: "Component", "组件";
+    component_version: "Version", "版本";
+    components: "What is in it", "内含组件";
+    components_cut: "More components are in the file.", "更多组件见文件。";
+    components_none: "No list of packages was found in it.", "其中未找到软件包清单。";
+    commit: "Commit", "提交";
     commits: "Commits", "提交";
     comparison: "Canary against baseline", "灰度与基线对比";
     conflict_clean: "Merges into the target branch without conflicts.", "可以无冲突地合并到目标分支。";
@@ -130,6 +136,9 @@ texts! {
     exit_code: "exit code", "退出码";
     failures: "What failed", "失败原因";
     filter: "Filter", "筛选";
+    found_in: "Found in", "来源";
+    image: "Image", "镜像";
+    licence: "Licence", "许可证";
     first_clone: "Clone the repository.", "克隆仓库。";
     first_file: "Say what to build in .gitlab-ci.yml. With a serin.yml alone, the built-in template brings build, canary and release.",
         "在 .gitlab-ci.yml 中说明如何构建。如果只有 serin.yml，则使用内置模板完成构建、灰度与发布。";
@@ -235,6 +244,19 @@ texts! {
     phase_superseded: "superseded", "已被取代";
     phase_verifying: "being tested", "测试中";
     phase_watching: "being watched", "观察中";
+    base_images: "Base images", "基础镜像";
+    bill_of_materials: "Bill of materials", "物料清单";
+    built_by: "Built by", "构建者";
+    digest: "Digest", "摘要";
+    no_releases: "Nothing is packaged yet", "暂无发布包";
+    no_releases_hint: "A job with `serin: { action: package }` makes a release of the built tree.", "含 `serin: { action: package }` 的作业会把构建结果打包成发布包。";
+    not_read: "Not read", "未读取";
+    not_signed: "Neither file is signed: they say what this server did, to those who trust it.", "两份文件均未签名：它们向信任本服务器的人说明其所做的构建。";
+    parameters: "Parameters", "参数";
+    provenance: "How it was made", "构建来源";
+    release: "Release", "发布包";
+    releases: "Releases", "发布包";
+    tree: "Tree", "目录树";
     pipeline: "Pipeline", "流水线";
     pipelines: "Pipelines", "流水线";
     play: "Run", "运行";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use serin_wire::rest;
 
-use crate::cli::{Command, Environment, Format, Job, MergeRequest, Of, Pipeline, Project, Server};
+use crate::cli::{Command, Environment, Format, Job, MergeRequest, Of, Package, PackageOf, Pipeline, Project, Server};
 use crate::client::{Client, part};
 use crate::terminal::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled};
 
@@ -18,6 +18,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Mr(command) => merge_request(command).await?,
         Command::Pipeline(command) => pipeline(command).await?,
         Command::Job(command) => job(command).await?,
+        Command::Package(command) => package(command).await?,
         Command::Status(environment) => status(&environment).await?,
         Command::Release(release) => {
             let pool = match release.pool {
@@ -190,6 +191,42 @@ async fn job(command: Job) -> Result<()> {
     let path = format!("/projects/{}/jobs/{id}/{what}", part(&of.project));
     let job: rest::Job = client(&of.server).post(&path, &json!({})).await?;
     show(of.server.format, &job, || vec![job_line(&job)])
+}
+
+async fn package(command: Package) -> Result<()> {
+    let (PackageOf { digest, of }, what) = match command {
+        Package::List { of } => {
+            let path = format!("/projects/{}/releases", part(&of.project));
+            let all: Vec<rest::Release> = client(&of.server).get(&path).await?;
+            return show(of.server.format, &all, || all.iter().map(release_line).collect());
+        }
+        Package::Show(one) => (one, ""),
+        Package::Sbom(one) => (one, "/sbom"),
+        Package::Provenance(one) => (one, "/provenance"),
+    };
+    let path = format!("/projects/{}/releases/{}{what}", part(&of.project), part(&digest));
+    if !what.is_empty() {
+        terminal::line(&client(&of.server).text(&path).await?);
+        return Ok(());
+    }
+    let found: rest::Release = client(&of.server).get(&path).await?;
+    show(of.server.format, &found, || release_lines(&found))
+}
+
+fn release_line(release: &rest::Release) -> String {
+    let commit = release.sha.get(..8).unwrap_or(&release.sha);
+    let image = release.image.as_deref().unwrap_or("no image");
+    format!("{} {commit}  #{:<5} {}  {image}", short(&release.digest), release.pipeline_id, release.created_at)
+}
+
+fn release_lines(release: &rest::Release) -> Vec<String> {
+    vec![
+        format!("{}  {}", styled(BOLD, &release.digest), styled(CYAN, &release.web_url)),
+        format!("  commit    {}", release.sha),
+        format!("  tree      {}", release.tree),
+        format!("  pipeline  #{}, {}", release.pipeline_id, release.created_at),
+        format!("  image     {}", release.image.as_deref().unwrap_or("none")),
+    ]
 }
 
 async fn status(environment: &Environment) -> Result<()> {

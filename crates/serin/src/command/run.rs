@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
+use serin_image::Logins;
 use serin_lang::{Color, Compilation, Context, NotCreated, Severity};
 use serin_model::plan::{Plan, Variable, Work};
 use serin_runner::{Containers, HostEnvironment, Missing};
@@ -133,7 +134,10 @@ async fn carry_out(
         Format::Text => Output::lines(Stream::Output),
     });
     let folders = Folders::make(project.root())?;
-    let containers = Containers::new(run.executor.settings(Missing::RunInShell));
+    let logins = Logins::of_environment().map_err(anyhow::Error::msg)?;
+    // The person's own: what they may pull by hand, their jobs may as well.
+    let home = std::env::home_dir().map(|home| Logins::of_home(&home)).unwrap_or_default();
+    let containers = Containers::new(run.executor.settings(Missing::RunInShell)).with_logins(logins.or(&home));
     let host = HostEnvironment::of_this_process();
     let common = Common { project, host, folders, guards: Common::guards(), containers };
     let root = Pipeline::new(compilation, context, (0, 1))?;

@@ -40,6 +40,12 @@ pub struct Report {
     pub crashed: bool,
     /// Version on every node at the end.
     pub versions: BTreeMap<String, String>,
+    /// The released version's image; none on processes.
+    pub image: Option<String>,
+    /// Components in its bill of materials.
+    pub components: usize,
+    /// Where its page is.
+    pub release_url: String,
     /// What had to hold.
     pub checks: Vec<Check>,
     /// Seconds that the story took.
@@ -105,6 +111,8 @@ impl Report {
         let versions: Vec<String> =
             self.versions.iter().map(|(node, digest)| format!("{node} {}", short(digest))).collect();
         row("versions", versions.join("  "));
+        let image = self.image.as_ref().map(|image| format!("image {}, ", short(image))).unwrap_or_default();
+        row("released", format!("{image}{} components in its bill, {}", self.components, self.release_url));
         row("whole story", format!("{:.1} s", self.seconds));
         lines.push(String::new());
         lines.push(format!("  {} {}", styled(DIM, "gate:"), self.refused_by_gate));

@@ -160,6 +160,21 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
+    /// What is in the released version, and how it was made.
+    async fn statements(&mut self, good: &str) -> Result<()> {
+        let path = format!("/projects/{PROJECT}/releases/{good}");
+        let release: rest::Release = self.client.get(&path).await?;
+        let bill: serde_json::Value = self.client.get(&format!("{path}/sbom")).await?;
+        let made: serde_json::Value = self.client.get(&format!("{path}/provenance")).await?;
+        let subject = release.subject.trim_start_matches("sha256:");
+        let told = made["subject"][0]["digest"]["sha256"] == subject
+            && bill["metadata"]["component"]["hashes"][0]["content"] == subject;
+        self.report.check("the release says what is in it and how it was made, by its digest", told);
+        self.report.components = bill["components"].as_array().map_or(0, Vec::len);
+        (self.report.image, self.report.release_url) = (release.image, release.web_url);
+        Ok(())
+    }
+
     /// The table's last rows.
     async fn close(&mut self, good: &str) -> Result<()> {
         let environment = self.environment().await?;
@@ -167,6 +182,7 @@ impl<'a> Story<'a> {
         self.report.check("in the end every node runs the good version and serves", all_good && serving(&environment));
         let versions = environment.nodes.into_iter().filter_map(|node| Some((node.name, node.digest?)));
         self.report.versions = versions.collect();
+        self.statements(good).await?;
         let Some(load) = &self.load else { bail!("no traffic was sent") };
         let mut slow = false;
         for (chapter, name) in

@@ -54,6 +54,7 @@ pub fn job(pipelines: &[Pipeline], ticket: Ticket, (common, slot): (&Common, Arc
         })
     };
     Ok(JobRequest {
+        targets: Vec::new(),
         job_id: state.id,
         attempt: state.attempt,
         name: plan.name.clone(),

@@ -41,6 +41,7 @@ pub(crate) struct EnvironmentRow {
     pub(crate) nodes_text: String,
     pub(crate) url: Option<String>,
     pub(crate) message: Option<String>,
+    pub(crate) releases_href: String,
 }
 
 #[derive(Template)]
@@ -48,6 +49,7 @@ pub(crate) struct EnvironmentRow {
 struct List {
     f: Frame,
     environments: Vec<EnvironmentRow>,
+    releases_href: String,
 }
 
 #[derive(Template)]
@@ -193,7 +195,12 @@ fn summary(visit: &Visit, project: &Project, environment: &rest::Environment) ->
         nodes_text: format!("{all}, {healthy} {healthy_word}"),
         url: environment.external_url.clone().filter(|url| url.starts_with("http://") || url.starts_with("https://")),
         message: rollout.and_then(|rollout| rollout.message.clone()),
+        releases_href: releases_href(project),
     }
+}
+
+fn releases_href(project: &Project) -> String {
+    format!("/{}/-/releases", project.path)
 }
 
 /// The list.
@@ -206,6 +213,7 @@ pub(crate) async fn list(visit: &Visit, project: &Project) -> Result<Response> {
     let page = List {
         f: Frame::of(visit, project, Tab::Environments, visit.t().environments).hears(topics),
         environments: rows(visit, project).await?,
+        releases_href: releases_href(project),
     };
     html(StatusCode::OK, &page)
 }
