@@ -64,6 +64,12 @@ const TOOLS: &[Tool] = &[
         ubuntu: "postgresql",
         purpose: "a database as a service of jobs",
     },
+    Tool {
+        programs: &["docker-registry"],
+        debian: "docker-registry",
+        ubuntu: "docker-registry",
+        purpose: "a registry for images",
+    },
 ];
 
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];

@@ -4,14 +4,18 @@
 //! that a server started, nodes and gateway included, ends with the value that started it; nothing but Git, HTTP, the
 //! command line and signals reaches the server.
 
+pub mod engine;
 pub mod image;
 pub mod load;
 pub mod process;
+pub mod registry;
 pub mod server;
 pub mod service;
 pub mod tree;
 
+pub use engine::Engine;
 pub use load::Load;
+pub use registry::Registry;
 pub use server::Server;
 pub use tree::{Said, WorkTree};
 

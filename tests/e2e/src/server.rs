@@ -25,6 +25,7 @@ pub struct Server {
     folder: tempfile::TempDir,
     http: reqwest::Client,
     child: Child,
+    variables: Vec<(String, String)>,
 }
 
 /// The program under test, built beside the tests; built now where it is missing.
@@ -81,11 +82,21 @@ impl Server {
     /// # Errors
     /// Where it does not start.
     pub async fn start_with(flags: &[&str]) -> Result<Self> {
+        Self::start_in(flags, &[]).await
+    }
+
+    /// Starts a server with more flags and variables of the environment; a later start has these variables as well.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_in(flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("serin-e2e-").tempdir()?;
-        let (child, said) = launch(folder.path(), "127.0.0.1:0", flags).await?;
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let variables: Vec<_> = variables.iter().map(own).collect();
+        let (child, said) = launch(folder.path(), "127.0.0.1:0", (flags, &variables)).await?;
         let text = |name: &str| said[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {said}"));
         let http = reqwest::Client::new();
-        Ok(Self { url: text("url")?, login: text("login")?, token: text("token")?, folder, http, child })
+        Ok(Self { url: text("url")?, login: text("login")?, token: text("token")?, folder, http, child, variables })
     }
 
     /// Everything that the server keeps.
@@ -116,7 +127,7 @@ impl Server {
     /// Where it does not start.
     pub async fn start_again(&mut self) -> Result<()> {
         let address = self.url.trim_start_matches("http://").to_owned();
-        (self.child, _) = launch(self.folder.path(), &address, &[]).await?;
+        (self.child, _) = launch(self.folder.path(), &address, (&[], &self.variables)).await?;
         Ok(())
     }
 
@@ -289,12 +300,17 @@ impl Drop for Server {
     }
 }
 
-async fn launch(folder: &Path, listen: &str, flags: &[&str]) -> Result<(Child, Value)> {
+async fn launch(
+    folder: &Path,
+    listen: &str,
+    (flags, variables): (&[&str], &[(String, String)]),
+) -> Result<(Child, Value)> {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("server.log"))?;
     let mut child = Command::new(program()?)
         .args(["serve", "--listen", listen, "--format", "json", "--data"])
         .arg(folder.join("data"))
         .args(flags)
+        .envs(variables.iter().map(|(key, value)| (key, value)))
         .env_remove("SERIN_URL")
         .env_remove("SERIN_JOBS")
         .stdin(Stdio::null())

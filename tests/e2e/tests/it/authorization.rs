@@ -34,7 +34,7 @@ fn routes() -> Vec<(Method, String)> {
 fn filled(path: &str) -> String {
     let known = [("{project}", "shop"), ("{iid}", "1"), ("{pipeline}", "1"), ("{job}", "1"), ("{commit}", "main")];
     let path = known.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
-    path.replace("{name}", "production").replace("{node}", "a-1")
+    path.replace("{name}", "production").replace("{node}", "a-1").replace("{digest}", "01234567")
 }
 
 #[tokio::test]

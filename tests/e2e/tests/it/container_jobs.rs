@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use serin_e2e::image::{docker, postgresql};
-use serin_e2e::{LOOK_EVERY, PATIENCE, Said, Server, WorkTree, process, server};
+use serin_e2e::{LOOK_EVERY, PATIENCE, Registry, Said, Server, WorkTree, process, server};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
@@ -200,6 +200,122 @@ async fn a_server_with_containers_alone_runs_nothing_beside_them() -> Result<()>
         assert_eq!(trace.contains("uid=999"), name == "inside", "{trace}");
     }
     assert!(!mark.exists(), "a script ran on this machine");
+    Ok(())
+}
+
+#[tokio::test]
+async fn images_behind_a_login_are_pulled_with_it() -> Result<()> {
+    let image = postgresql()?;
+    let registry = Registry::start().await?;
+    let name = format!("{}/private/{}:1", registry.address, unique("box"));
+    let config = tempfile::tempdir()?;
+    std::fs::write(config.path().join("config.json"), registry.config())?;
+    docker(&["tag", &image, &name])?;
+    docker(&["--config", &config.path().display().to_string(), "push", "--quiet", &name])?;
+    docker(&["rmi", &name])?;
+    let gone = Gone(name.clone());
+    let file = format!("inside:\n  image: {{name: '{name}', pull_policy: always}}\n  script: [id -u, 'echo inside']\n");
+
+    let server = Server::start().await?;
+    let tree = server.project(PROJECT).await?;
+    let commit = tree.push_pipeline(&file).await?;
+    let pipeline = server.finished(PROJECT, &commit).await?;
+    let job = server.job(PROJECT, &pipeline, "inside").await?;
+    let trace = server.trace(PROJECT, &job).await?;
+    assert_eq!(job["status"], "failed", "{trace}");
+    assert!(trace.contains("cannot be pulled") && trace.contains("no basic auth credentials"), "{trace}");
+
+    let path = format!("/projects/{PROJECT}");
+    let wrong =
+        json!({ "key": "DOCKER_AUTH_CONFIG", "value": "{\"auths\": {\"a\": {\"auth\": \"geheim\"}}}", "raw": true });
+    server.post(&format!("{path}/variables"), wrong).await?;
+    let retried = server.post(&format!("{path}/jobs/{}/retry", job["id"]), json!({})).await?;
+    server.job_until(PROJECT, &retried, &["failed", "success"]).await?;
+    let trace = server.trace(PROJECT, &retried).await?;
+    assert!(trace.contains("`DOCKER_AUTH_CONFIG` is not understood") && !trace.contains("geheim"), "{trace}");
+
+    server.ask(reqwest::Method::DELETE, &format!("/api/v4{path}/variables/DOCKER_AUTH_CONFIG"), None).await?;
+    let right = json!({ "key": "DOCKER_AUTH_CONFIG", "value": registry.config(), "file": true });
+    server.post(&format!("{path}/variables"), right).await?;
+    let retried = server.post(&format!("{path}/jobs/{}/retry", job["id"]), json!({})).await?;
+    let ended = server.job_until(PROJECT, &retried, &["failed", "success"]).await?;
+    let trace = server.trace(PROJECT, &retried).await?;
+    assert_eq!(ended["status"], "success", "{trace}");
+
+    // By `serin run`: without a login a shell of this machine, with the runner's own a container.
+    let home = tempfile::tempdir()?;
+    let output = serin_run(&tree, &["--lines"])?.env("HOME", home.path()).output().await?;
+    ensure!(!Said::of(&output).text.contains("inside | 999"), "{}", Said::of(&output).text);
+    let mut command = serin_run(&tree, &["--lines"])?;
+    let output = command.env("HOME", home.path()).env("DOCKER_AUTH_CONFIG", registry.config()).output().await?;
+    ensure!(Said::of(&output).text.contains("inside | 999"), "{}", Said::of(&output).text);
+    std::fs::create_dir(home.path().join(".docker"))?;
+    std::fs::write(home.path().join(".docker/config.json"), registry.config())?;
+    let output = serin_run(&tree, &["--lines"])?.env("HOME", home.path()).output().await?;
+    ensure!(Said::of(&output).text.contains("inside | 999"), "{}", Said::of(&output).text);
+    drop(gone);
+    Ok(())
+}
+
+/// A name of an image that goes with this value.
+struct Gone(String);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = docker(&["rmi", &self.0]);
+    }
+}
+
+#[tokio::test]
+async fn a_job_in_a_container_tests_the_nodes_that_were_deployed() -> Result<()> {
+    let image = postgresql()?;
+    for platform in ["docker", "process"] {
+        let server = Server::start().await?;
+        let tree = server.project(PROJECT).await?;
+        let source = format!("label=org.opencontainers.image.source={}/{PROJECT}", server.url);
+        std::fs::copy("/bin/busybox", tree.path().join("busybox"))?;
+        tree.write("www/healthz", "healthy\n")?;
+        let serve = "[\"/bin/busybox\", \"sh\", \"-c\", \"exec /bin/busybox httpd -f -p $PORT -h /www\"]";
+        tree.write(
+            "Dockerfile",
+            format!("FROM scratch\nCOPY busybox /bin/busybox\nCOPY www /www\nENTRYPOINT {serve}\n"),
+        )?;
+        tree.write(
+            "ask.sh",
+            "for url in $SERIN_TARGET_URLS; do\n  host=${url#http://}\n  \
+             printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 20 ${host%:*} ${host##*:}\ndone\n",
+        )?;
+        let what = if platform == "docker" {
+            "image: {}"
+        } else {
+            "command: [sh, -c, 'exec ./busybox httpd -f -p 127.0.0.1:$PORT -h www']"
+        };
+        tree.write(
+            "serin.yml",
+            format!(
+                "service:\n  name: boxes\n  {what}\n  health: {{ path: /healthz, interval: 100ms }}\n  stop_timeout: 1s\n\
+                 environments:\n  test: {{ platform: {platform}, nodes: 2 }}\n"
+            ),
+        )?;
+        let file = format!(
+            "stages: [package, deploy, test]\npackage: {{ stage: package, serin: {{ action: package }} }}\n\
+             deploy: {{ stage: deploy, serin: {{ action: deploy, environment: test }} }}\n\
+             inside:\n  stage: test\n  image: '{image}'\n  script:\n    - id -u\n    \
+             - sh ask.sh\n"
+        );
+        let pipeline = server.finished(PROJECT, &tree.push_pipeline(&file).await?).await?;
+        let job = server.job(PROJECT, &pipeline, "inside").await?;
+        let trace = server.trace(PROJECT, &job).await?;
+        drop(server);
+        for id in docker(&["images", "-q", "--filter", &source])?.split_whitespace() {
+            for node in docker(&["ps", "-aq", "--filter", &format!("ancestor={id}")])?.split_whitespace() {
+                docker(&["rm", "-f", node])?;
+            }
+            docker(&["rmi", "-f", id])?;
+        }
+        assert_eq!(job["status"], "success", "{platform}: {trace}");
+        assert!(trace.contains("\n999\n") && trace.matches("\nhealthy").count() == 2, "{platform}: {trace}");
+    }
     Ok(())
 }
 

@@ -68,7 +68,7 @@ async fn a_tree_is_built_once_and_its_containers_outlive_the_server() -> Result<
     let (_, packaged) = job(&server, &pipeline, "package").await?;
     let (_, deployed) = job(&server, &pipeline, "deploy").await?;
     assert_eq!(pipeline["status"], "success", "{packaged}\n{deployed}");
-    assert!(packaged.contains("Step 1/") && packaged.contains("Image sha256:"), "{packaged}");
+    assert!(packaged.contains("[1/2] COPY busybox /bin/busybox") && packaged.contains("Image sha256:"), "{packaged}");
     let path = format!("/projects/{PROJECT}/environments/test");
     let environment = server.get(&path).await?;
     assert!(service::runs(&environment, &commit, 2), "{environment}");
@@ -117,7 +117,11 @@ async fn what_cannot_be_built_or_run_is_refused_in_words() -> Result<()> {
             "package",
             "no path in the repository",
         ),
-        (format!("{SERVICE}  image: {{ dockerfile: missing }}\n{ENVIRONMENTS}"), "package", "there is no `missing`"),
+        (
+            format!("{SERVICE}  image: {{ dockerfile: missing }}\n{ENVIRONMENTS}"),
+            "package",
+            "there is no file `missing`",
+        ),
         (format!("{SERVICE}  command: [./busybox]\n{ENVIRONMENTS}"), "deploy", "has no image"),
         (format!("{SERVICE}  image: {{ dockerfile: broken }}\n{ENVIRONMENTS}"), "package", "NOPE"),
     ];

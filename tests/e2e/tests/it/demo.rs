@@ -50,6 +50,7 @@ async fn the_demo_holds_on_containers() -> Result<()> {
         report["versions"].as_object().into_iter().flatten().filter_map(|(_, v)| v.as_str()).collect();
     assert_eq!(versions.len(), 1, "{report}");
     assert!(versions.iter().all(|digest| digest.starts_with("sha256:")), "{report}");
+    assert!(report["image"].as_str().is_some_and(|image| image.starts_with("sha256:")), "{report}");
     assert_eq!(node_containers()?.difference(&before).count(), 0, "the demo left containers behind");
     Ok(())
 }

@@ -15,6 +15,7 @@ mod hostile;
 mod integration;
 mod judge;
 mod merge_requests;
+mod packages;
 mod pipelines;
 mod quality;
 mod sonarqube;
