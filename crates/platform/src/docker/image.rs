@@ -94,6 +94,15 @@ impl Engine {
         Ok(())
     }
 
+    /// The id of an image of that id or name.
+    ///
+    /// # Errors
+    /// Where it is not there, or the engine does not answer.
+    pub async fn image_id(&self, image: &str) -> Result<String, Error> {
+        let found = self.api().inspect_image(image).await.map_err(Error::docker("find the image"))?;
+        Ok(found.id.unwrap_or_else(|| image.to_owned()))
+    }
+
     /// Whether an image of that id or name is there.
     ///
     /// # Errors

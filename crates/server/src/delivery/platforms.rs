@@ -102,14 +102,22 @@ impl Platforms {
         }
     }
 
-    /// Brings a locally built image to the engine that runs the node, where it is not there.
-    async fn bring_image(&self, spec: &NodeSpec, target: &DockerPlatform) -> Result<(), Error> {
-        let Some(image) = spec.image.as_ref().filter(|_| spec.container.host.is_some()) else { return Ok(()) };
+    /// Brings an image of this machine's engine to the one that runs the node, where it is not there, and gives the order as
+    /// that engine knows the image: by its content, as a registry's name for it does not go along.
+    async fn bring_image(&self, spec: &NodeSpec, target: &DockerPlatform) -> Result<NodeSpec, Error> {
+        let Some(image) = spec.image.as_ref().filter(|_| spec.container.host.is_some()) else {
+            return Ok(spec.clone());
+        };
         if target.engine().has_image(image).await? {
-            return Ok(());
+            return Ok(spec.clone());
         }
-        tracing::info!(node = %spec.key, image, "image is brought to the host");
-        Engine::connect().await?.copy_image(image, target.engine()).await
+        let own = Engine::connect().await?;
+        let id = own.image_id(image).await?;
+        if !target.engine().has_image(&id).await? {
+            tracing::info!(node = %spec.key, image, "image is brought to the host");
+            own.copy_image(&id, target.engine()).await?;
+        }
+        Ok(NodeSpec { image: Some(id), ..spec.clone() })
     }
 
     /// Removes the node from every other place that can be asked.
@@ -171,11 +179,11 @@ impl Platform for Platforms {
     async fn apply(&self, spec: &NodeSpec) -> Result<(), Error> {
         if spec.image.is_some() {
             let target = self.chosen(spec).await?;
-            self.bring_image(spec, target).await?;
+            let spec = self.bring_image(spec, target).await?;
             // A node that moved here leaves nothing behind elsewhere.
             self.process.remove(&spec.key).await?;
             self.remove_elsewhere(&spec.key, Some(target)).await?;
-            return target.apply(spec).await;
+            return target.apply(&spec).await;
         }
         self.remove_elsewhere(&spec.key, None).await?;
         self.process.apply(spec).await
