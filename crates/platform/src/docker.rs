@@ -33,7 +33,6 @@ use cgroup::Groups;
 use container::Found;
 pub use engine::{Engine, Host, Tls};
 use follow::{Follower, Seen};
-pub use image::ImageBuild;
 pub use volume::Policy;
 
 /// Nodes whose usage is asked for at the same time.

@@ -22,7 +22,7 @@ mod process;
 mod protocol;
 pub mod supervisor;
 
-pub use docker::{DockerPlatform, Engine, Host, ImageBuild, Policy, Tls};
+pub use docker::{DockerPlatform, Engine, Host, Policy, Tls};
 pub use error::Error;
 pub use node::{Container, NodeKey, NodeSpec, NodeState, Observation, Platform, Secret, Usage};
 pub use process::{ProcessPlatform, SupervisorCommand};

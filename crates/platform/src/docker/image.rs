@@ -1,66 +1,12 @@
-//! Images: built of a folder and a Dockerfile by the engine.
+//! Images that an engine has: found, removed, brought to another engine.
 
 use super::Engine;
 use crate::Error;
-use bollard::query_parameters::{
-    BuildImageOptionsBuilder, ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-};
+use bollard::query_parameters::{ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashMap;
-use std::path::Path;
-use tokio_util::io::ReaderStream;
-
-/// What an image is built of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageBuild {
-    /// Path of the Dockerfile in the context.
-    pub dockerfile: String,
-    /// Labels, such as `org.opencontainers.image.revision`.
-    pub labels: Vec<(String, String)>,
-    /// A name for people, such as `serin/shop:1a2b3c4d`.
-    pub tag: String,
-}
 
 impl Engine {
-    /// Builds an image out of the tar archive `context`, the build's context; tells each line of progress, gives the image's id,
-    /// `sha256:…`.
-    ///
-    /// # Errors
-    /// Where the build fails: the step that failed and what it said.
-    pub async fn build_image(
-        &self,
-        build: &ImageBuild,
-        context: &Path,
-        mut progress: impl FnMut(String),
-    ) -> Result<String, Error> {
-        let attempt = "build the image";
-        let labels: HashMap<String, String> = build.labels.iter().cloned().collect();
-        let options = BuildImageOptionsBuilder::default()
-            .dockerfile(&build.dockerfile)
-            .labels(&labels)
-            .t(&build.tag)
-            .rm(true)
-            .forcerm(true)
-            .build();
-        let file = tokio::fs::File::open(context).await.map_err(Error::io("open", context))?;
-        let body = bollard::body_try_stream(ReaderStream::new(file));
-        let mut steps = Box::pin(self.api().build_image(options, None, Some(body)));
-        let mut id = None;
-        while let Some(step) = steps.next().await {
-            let step = step.map_err(Error::docker(attempt))?;
-            for line in step.stream.iter().chain(&step.status).flat_map(|text| text.lines()) {
-                if !line.trim().is_empty() {
-                    progress(line.to_owned());
-                }
-            }
-            if let Some(detail) = step.error_detail {
-                return Err(Error::Docker { attempt, reason: detail.message.unwrap_or_default() });
-            }
-            id = step.aux.and_then(|aux| aux.id).or(id);
-        }
-        id.ok_or_else(|| Error::Docker { attempt, reason: "it named no image at the end".to_owned() })
-    }
-
     /// Removes the images that carry a label of that value.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use crate::conformance::TELL;
 use crate::world::{ENVIRONMENT, spec};
+use serin_image::{Builder, Context, ImageBuild, pack};
 use serin_model::service::{Health, Probe};
-use serin_platform::{DockerPlatform, Engine, ImageBuild, NodeSpec, Platform, Policy};
+use serin_platform::{DockerPlatform, Engine, NodeSpec, Platform, Policy};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -23,33 +24,29 @@ pub async fn engine() -> Engine {
 /// The test's image, built once.
 pub async fn image() -> String {
     let build = || async {
-        let busybox = std::fs::read(BUSYBOX).expect("a static busybox; `apt-get install busybox-static`");
-        let context = tar(&[("Dockerfile", DOCKERFILE.as_bytes()), ("busybox", &busybox), ("healthz", b"ok\n")]);
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("context.tar");
-        std::fs::write(&path, context).unwrap();
+        std::fs::copy(BUSYBOX, dir.path().join("busybox")).expect("a static busybox; `apt-get install busybox-static`");
+        std::fs::write(dir.path().join("Dockerfile"), DOCKERFILE).unwrap();
+        std::fs::write(dir.path().join("healthz"), "ok\n").unwrap();
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        pack(&Context::find(dir.path(), ".", "Dockerfile").unwrap(), archive.path()).unwrap();
         let build = ImageBuild {
             dockerfile: "Dockerfile".to_owned(),
             labels: vec![("org.opencontainers.image.source".to_owned(), "a test".to_owned())],
             tag: "serin-test/platform:1".to_owned(),
+            ..ImageBuild::default()
         };
-        let mut told = Vec::new();
-        let id = engine().await.build_image(&build, &path, |line| told.push(line)).await.unwrap();
-        assert!(id.starts_with("sha256:") && told.iter().any(|line| line.starts_with("Step 1")), "{id} {told:?}");
-        id
+        let (progress, mut told) = tokio::sync::mpsc::channel(16);
+        let drained = async { while told.recv().await.is_some() {} };
+        let built = async {
+            let builder = Builder::connect().await.unwrap();
+            let built = builder.build(&build, archive.path(), &progress).await.unwrap();
+            drop(progress);
+            built
+        };
+        tokio::join!(built, drained).0
     };
     IMAGE.get_or_init(build).await.clone()
-}
-
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, bytes) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o755);
-        archive.append_data(&mut header, path, *bytes).unwrap();
-    }
-    archive.into_inner().unwrap()
 }
 
 pub struct World {
