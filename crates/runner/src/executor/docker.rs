@@ -17,12 +17,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOptions};
 use serin_image::{ImageName, Logins, name};
 use serin_model::plan;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::task::TaskTracker;
 
 pub(crate) use engine::Engine;
 
@@ -47,6 +49,8 @@ const OBJECTS: &str = "/builds/project.tmp/objects";
 const LOGINS: &str = "DOCKER_AUTH_CONFIG";
 /// The variable with the addresses of the nodes that a job is to test.
 pub const TARGETS: &str = "SERIN_TARGET_URLS";
+/// Time that the end of a job waits for what the engine was asked for.
+const REQUEST_GRACE: Duration = Duration::from_secs(30);
 /// Services of one job.
 const SERVICES_MAX: usize = 20;
 
@@ -72,6 +76,8 @@ pub(crate) struct Room {
     ready: Option<Ready>,
     /// The repository's objects, where the checkout borrows some.
     objects: Option<PathBuf>,
+    /// Requests that make something: one that nobody waits for any more is carried out by the engine all the same.
+    requests: TaskTracker,
     open: bool,
 }
 
@@ -111,6 +117,7 @@ impl Room {
             relays: Relays::default(),
             ready: None,
             objects: None,
+            requests: TaskTracker::new(),
             open: false,
         }
     }
@@ -183,8 +190,9 @@ impl Room {
             labels: Some(self.labels()),
             ..NetworkCreateRequest::default()
         };
-        let made = self.engine.api().create_network(request).await;
-        Ok(made.map_err(|error| format!("cannot make the job's network: {}", words(&error)))?.id)
+        let engine = self.engine.clone();
+        let made = self.request(async move { engine.api().create_network(request).await.map(|made| made.id) }).await;
+        made.map_err(|reason| format!("cannot make the job's network: {reason}"))
     }
 
     /// Opens a way to the nodes that the job is to test; where there is none the job still runs, and its log says why.
@@ -229,8 +237,17 @@ impl Room {
     async fn create(&self, plan: Plan) -> Result<String, String> {
         let options = CreateContainerOptionsBuilder::default();
         let options = options.name(&format!("serin-job-{}", self.engine.new_room())).build();
-        let made = self.engine.api().create_container(Some(options), plan.body(&self.limits)).await;
-        Ok(made.map_err(|error| words(&error))?.id)
+        let (engine, body) = (self.engine.clone(), plan.body(&self.limits));
+        self.request(async move { engine.api().create_container(Some(options), body).await.map(|made| made.id) }).await
+    }
+
+    /// Has the engine make something, and knows of it until the answer is there, whoever still waits for it.
+    async fn request<F>(&self, making: F) -> Result<String, String>
+    where
+        F: Future<Output = Result<String, bollard::errors::Error>> + Send + 'static,
+    {
+        let made = self.requests.spawn(making).await.map_err(|_| "the program is ending".to_owned())?;
+        made.map_err(|error| words(&error))
     }
 
     /// Lets the checkout find the repository's objects where the containers see them; nothing of the job has run in
@@ -322,17 +339,26 @@ impl Room {
     pub(crate) async fn close(&mut self) {
         self.relays = Relays::default();
         if std::mem::take(&mut self.open) {
-            self.engine.remove_room(&self.name).await;
+            clear(self.engine.clone(), self.requests.clone(), &self.name).await;
         }
     }
+}
+
+/// Removes what a room has in the engine, after what it asked for and did not wait for.
+async fn clear(engine: Engine, requests: TaskTracker, room: &str) {
+    requests.close();
+    if timeout(REQUEST_GRACE, requests.wait()).await.is_err() {
+        tracing::warn!("the engine has not answered yet what a job asked it for");
+    }
+    engine.remove_room(room).await;
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if std::mem::take(&mut self.open) {
-            let (engine, name) = (self.engine.clone(), self.name.clone());
-            runtime.spawn(async move { engine.remove_room(&name).await });
+            let (engine, requests, name) = (self.engine.clone(), self.requests.clone(), self.name.clone());
+            runtime.spawn(async move { clear(engine, requests, &name).await });
         }
     }
 }

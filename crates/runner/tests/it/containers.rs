@@ -344,6 +344,27 @@ async fn a_job_that_is_dropped_leaves_nothing() {
     until("nothing is left", || left(&name).is_empty()).await;
 }
 
+/// The engine carries out a request although nobody waits for its answer any more.
+#[tokio::test]
+async fn a_cancel_while_things_are_made_leaves_nothing() {
+    let mut names = Vec::new();
+    for moment in 0..12 {
+        let desk = Desk::new();
+        let mut job = endless(&desk, "");
+        job.script.services = vec![Image { name: image().to_owned(), ..Image::default() }];
+        let (name, cancel, kept) = (job.name.clone(), CancelToken::new(), Kept::default());
+        let (sink, token) = (kept.clone(), cancel.clone());
+        let running = tokio::spawn(async move { serin_runner::run(job, &sink, token).await });
+        until("the images are there", || kept.text().contains("Using docker image")).await;
+        tokio::time::sleep(Duration::from_millis(moment * 8)).await;
+        cancel.cancel();
+        assert_eq!(running.await.unwrap().outcome, Outcome::Canceled);
+        assert_eq!(left(&name), "", "{}", kept.text());
+        names.push(name);
+    }
+    assert_eq!(names.iter().map(|name| left(name)).collect::<String>(), "");
+}
+
 #[tokio::test]
 async fn services_are_reached_by_name_once_they_are_ready() {
     let desk = Desk::new();
