@@ -86,6 +86,18 @@ async fn what_only_the_administrator_gives_is_refused_before_anything_moves() ->
     Ok(())
 }
 
+/// People who send one request after the other.
+const CLIENTS: usize = 4;
+/// Requests that a share is looked at over.
+const WINDOW: u64 = 400;
+
+/// What part of so many answers may be the canary's, where `approved` is its share of the requests sent: those in flight at
+/// the start may all be its, those in flight at the end all others', and the gateway's count is within one request at both.
+fn share_max(approved: f64, answers: u64) -> f64 {
+    let in_flight = CLIENTS as f64;
+    approved + (approved * in_flight + in_flight + 2.0) / answers as f64
+}
+
 /// Waits until that many more requests were answered; what part of them the body `two` answered.
 async fn share(load: &Load, requests: u64) -> Result<f64> {
     let before = load.counts();
@@ -128,18 +140,21 @@ async fn deaths_of_server_and_node_leave_the_share_and_the_state_right() -> Resu
     assert_eq!(cleared.containers().len(), NODES);
 
     // Killed in the middle of a canary: the gateway keeps the approved share while nobody watches.
-    let load = Load::start(&service::address(&server, PROJECT, "production").await?, 4);
+    let load = Load::start(&service::address(&server, PROJECT, "production").await?, CLIENTS);
     tree.write("www/index.html", "two")?;
     let second = tree.push_pipeline(CANARY).await?;
     server.wait(PRODUCTION, |environment| environment["rollout"]["phase"] == "canary").await?;
     share(&load, 20).await?;
-    let before = share(&load, 200).await?;
+    let before = share(&load, WINDOW).await?;
     server.kill().await?;
-    let meanwhile = share(&load, 200).await?;
+    let meanwhile = share(&load, WINDOW).await?;
     server.start_again().await?;
-    let after = share(&load, 200).await?;
+    let after = share(&load, WINDOW).await?;
     for seen in [before, meanwhile, after] {
-        assert!(seen > 0.1 && seen <= 0.22, "the canary gets {seen} of the traffic, and 0.2 are approved");
+        assert!(
+            seen > 0.1 && seen <= share_max(0.2, WINDOW),
+            "the canary gets {seen} of the traffic, and 0.2 are approved"
+        );
     }
 
     // A node of the old version dies: its engine starts it again, and the share never grows.
@@ -147,8 +162,8 @@ async fn deaths_of_server_and_node_leave_the_share_and_the_state_right() -> Resu
     let nodes = environment["nodes"].as_array().context("no nodes")?;
     let old = nodes.iter().find(|node| node["sha"] == first.as_str()).and_then(|node| node["name"].as_str());
     docker(&["kill", &of_node(&cleared, old.context("no old node")?)?])?;
-    let without = share(&load, 200).await?;
-    assert!(without <= 0.22, "the canary gets {without} of the traffic, and 0.2 are approved");
+    let without = share(&load, WINDOW).await?;
+    assert!(without <= share_max(0.2, WINDOW), "the canary gets {without} of the traffic, and 0.2 are approved");
 
     // Taken back, whatever the judge made of it; killed in the middle of that as well.
     let rollout = server.get(PRODUCTION).await?["rollout"].clone();
