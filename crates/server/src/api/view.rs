@@ -120,8 +120,9 @@ pub async fn bridges(app: &App, project: &Project, row: &Pipeline) -> Result<Vec
 /// # Errors
 /// Where the database fails.
 pub async fn merge_request(app: &App, project: &Project, row: &MergeRequest) -> Result<rest::MergeRequest> {
-    let blockers = merge_request::blockers(app, row).await?;
     let newest = pipelines::pipeline_of_merge_request(&mut *app.store.read().await?, row.id).await?.into_iter().next();
+    // Read after the pipeline, or they would still speak of one that runs where it is shown as ended.
+    let blockers = merge_request::blockers(app, row).await?;
     let detailed = match (row.state.as_str(), row.merge_status.as_str(), blockers.is_empty()) {
         ("opened", "checking", _) => "checking",
         ("opened", "cannot_be_merged", _) => "conflict",

@@ -179,9 +179,10 @@ pub(crate) async fn show(visit: &Visit, project: &Project, iid: i64) -> Result<R
     let t = visit.t();
     let request = find(visit, project, iid).await?;
     let shown = row::request(visit, project, &request, &mut BTreeMap::new()).await?;
-    let blockers = server::blockers(&visit.app, &request).await?;
     let open = request.state == "opened";
     let all = pipelines::pipeline_of_merge_request(&mut *visit.app.store.read().await?, request.id).await?;
+    // Read after the pipelines, or they would still speak of one that runs where it is shown as ended.
+    let blockers = server::blockers(&visit.app, &request).await?;
     let newest_jobs = match all.first() {
         Some(newest) => job::cards(visit, project, newest).await?,
         None => Vec::new(),
