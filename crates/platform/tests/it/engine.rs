@@ -194,9 +194,11 @@ impl Sshd {
         std::fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {public}")).unwrap();
         let server = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
-             PermitRootLogin prohibit-password\nPidFile none\n",
+             PermitRootLogin prohibit-password\nPidFile none\n{}",
             path("host"),
-            path("authorized")
+            path("authorized"),
+            // Whoever comes in finds the engine where the tests do.
+            std::env::var("DOCKER_HOST").map_or_else(|_| String::new(), |host| format!("SetEnv DOCKER_HOST={host}\n"))
         );
         std::fs::write(dir.join("sshd_config"), server).unwrap();
         let client = format!(
