@@ -90,7 +90,7 @@ fn an_image_has_inputs_beside_its_dockerfile() {
     assert_eq!((plain.dockerfile.as_str(), plain.context.as_str(), plain.repository), ("Dockerfile", ".", None));
     assert_eq!(image("{ context: services/shop/ }").dockerfile, "services/shop/Dockerfile");
     let whole = image(
-        "{ dockerfile: a/D, context: a, target: run, platform: linux/amd64, args: { V: 1.10, T: $CI_COMMIT_TAG }, \
+        "{ dockerfile: a/D, context: a, target: run, platform: linux/amd64, args: { V: '1.10', T: $CI_COMMIT_TAG }, \
          secrets: { npm.token: $NPM }, repository: $CI_REGISTRY/shop }",
     );
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -173,11 +173,11 @@ fn errors_name_the_place_and_what_is_right() {
         ("service: {name: x}\nenvironments: {p: {platform: docker, hosts: [-x]}}", 2, 46, "must be letters", ""),
         ("service: {name: x}\nenvironments: {p: {hosts: [x]}}", 2, 27, "is for containers", "platform: docker"),
         ("service: {name: x, health: {tcp: true, path: /x}}", 1, 28, "in more than one way", "keep one"),
-        ("service: {name: x, image: {dockerfile: ../D}}", 1, 39, "no path in the repository", "top"),
-        ("service: {name: x, image: {context: /etc}}", 1, 36, "no path in the repository", ""),
+        ("service: {name: x, image: {dockerfile: ../D}}", 1, 40, "no path in the repository", "top"),
+        ("service: {name: x, image: {context: /etc}}", 1, 37, "no path in the repository", ""),
         ("service: {name: x, image: {args: {A=B: c}}}", 1, 40, "no name of a build argument", ""),
         ("service: {name: x, image: {secrets: {../a: c}}}", 1, 44, "no id of a secret", ""),
-        ("service: {name: x, image: {target: --x}}", 1, 35, "must be letters", ""),
+        ("service: {name: x, image: {target: --x}}", 1, 36, "must be letters", ""),
         ("service: {name: x, image: {docker_file: x}}", 1, 28, "unknown key `docker_file`", "`dockerfile`"),
         ("branches: {develop: d}", 1, 1, "needs the key `service`", ""),
         ("service: {name: x, health: {timeout: soon}}", 1, 38, "is no duration", "500ms"),
