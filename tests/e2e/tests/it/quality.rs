@@ -6,31 +6,8 @@ use serde_json::{Value, json};
 use serin_e2e::{Server, WorkTree};
 
 const API: &str = "/projects/shop";
-/// A check in a few lines of shell: every line with `bad` is a finding, every line with `fails` a failing test, and
-/// lines with `ran` ran. The branch `silent` writes no report, `torn` half a one.
-const CHECK: &str = r#"#!/bin/bash
-set -u
-[ "${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}" = silent ] && exit 0
-found=""; tests=""; lines=""
-while IFS=: read -r path number text; do
-  case "$text" in
-    *bad*) found="$found{\"check_name\":\"bad\",\"severity\":\"major\",\"description\":\"a bad line\",\"location\":{\"path\":\"$path\",\"lines\":{\"begin\":$number}}}," ;;
-  esac
-  case "$text" in
-    *fails*) tests="$tests<testcase classname='$path' name='t$number'><failure message='it fails'/></testcase>" ;;
-    *passes*) tests="$tests<testcase classname='$path' name='t$number'/>" ;;
-  esac
-  case "$text" in
-    *idle*) lines="$lines<line number='$number' hits='0'/>" ;;
-    *) lines="$lines<line number='$number' hits='1'/>" ;;
-  esac
-done < <(grep -nH '' *.txt)
-echo "[${found%,}]" > quality.json
-echo "<testsuites><testsuite name='s'>$tests</testsuite></testsuites>" > junit.xml
-echo "<coverage line-rate='1'><packages><package><classes><class filename='a.txt'><lines>$lines</lines></class></classes></package></packages></coverage>" > cobertura.xml
-[ "${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}" = torn ] && echo '<testsuites><testsuite>' > junit.xml
-exit 0
-"#;
+/// Findings, tests and coverage of the words in `*.txt`.
+const CHECK: &str = include_str!("../../fixtures/check.sh");
 const PIPELINE: &str = "\
 check:
   rules:

@@ -3,25 +3,8 @@
 use super::{json, project};
 use crate::project::Project;
 
-/// A check in shell: every line with `bad` is a finding, every line with `fails` a failing test, lines with `idle` did
-/// not run.
-const CHECK: &str = r#"
-found=""; tests=""; lines=""
-while IFS=: read -r path number text; do
-  case "$text" in
-    *bad*) found="$found{\"check_name\":\"bad\",\"severity\":\"major\",\"description\":\"a bad line\",\"location\":{\"path\":\"$PWD/$path\",\"lines\":{\"begin\":$number}}}," ;;
-    *fails*) tests="$tests<testcase classname='$path' name='t$number'><failure message='it fails'/></testcase>" ;;
-    *passes*) tests="$tests<testcase classname='$path' name='t$number'/>" ;;
-  esac
-  case "$text" in
-    *idle*) lines="$lines<line number='$number' hits='0'/>" ;;
-    *) lines="$lines<line number='$number' hits='1'/>" ;;
-  esac
-done < <(grep -nH '' *.txt)
-echo "[${found%,}]" > quality.json
-echo "<testsuites><testsuite name='s'>$tests</testsuite></testsuites>" > junit.xml
-echo "<coverage line-rate='1'><packages><package><classes><class filename='a.txt'><lines>$lines</lines></class></classes></package></packages></coverage>" > cobertura.xml
-"#;
+/// The check that the server's gate is tested with too.
+const CHECK: &str = include_str!("../../../../../tests/e2e/fixtures/check.sh");
 const PIPELINE: &str = "\
 check:
   script: bash check.sh
