@@ -1,11 +1,15 @@
 //! Any bytes as a report in each format: read or refused, never a panic; and what is read is harmless. The first byte
-//! tells the format, the second how the bytes come in.
+//! tells the format, the second how the bytes come in. `REPORT_FORMAT=N` stays with the format of that number.
 #![no_main]
 
 use std::io::Read;
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serin_quality::{Content, Format, Places, Reading, TreePath, fingerprint, read};
+
+/// The format to stay with.
+static ONLY: LazyLock<Option<usize>> = LazyLock::new(|| std::env::var("REPORT_FORMAT").ok()?.parse().ok());
 
 /// Gives few bytes at a time, as a pipe may.
 struct Drops<'d> {
@@ -22,7 +26,7 @@ impl Read for Drops<'_> {
 
 fuzz_target!(|data: &[u8]| {
     let [which, most, report @ ..] = data else { return };
-    let format = Format::ALL[usize::from(*which) % Format::ALL.len()];
+    let format = Format::ALL[ONLY.unwrap_or(usize::from(*which)) % Format::ALL.len()];
     let places = Places::new(["/builds/shop".to_owned()]).with_files(["src/a.rs", "src/b/a.rs"].into_iter());
     let whole = read(format, report, &places);
     let drops = read(format, Drops { rest: report, most: usize::from(*most).max(1) }, &places);

@@ -39,8 +39,10 @@ pub struct OtherGate {
     pub name: String,
     /// Its word.
     pub verdict: Verdict,
-    /// Its conditions that do not hold.
+    /// Its conditions that do not hold, or why it says nothing.
     pub open: Vec<String>,
+    /// The same for readers of Chinese.
+    pub open_chinese: Vec<String>,
 }
 
 /// What became of one kind of report.
@@ -148,6 +150,8 @@ pub struct Condition {
     pub verdict: Verdict,
     /// The first things at fault, by name, or why a report cannot be read.
     pub names: Vec<String>,
+    /// The same for readers of Chinese, where it is not the same.
+    pub names_chinese: Option<Vec<String>>,
 }
 
 /// Whether every condition holds; without conditions there is nothing to hold.
@@ -180,6 +184,7 @@ pub fn judge(gate: Option<&Gate>, facts: &Facts) -> Vec<Condition> {
         limit: None,
         verdict: gate.verdict,
         names: gate.open.clone(),
+        names_chinese: Some(gate.open_chinese.clone()),
     }));
     conditions
         .retain(|condition| asked || condition.value.is_some() || matches!(condition.subject, Subject::Report(_)));
@@ -207,6 +212,7 @@ fn tests(gate: &Gate, facts: &Facts) -> Vec<Condition> {
                 limit: None,
                 verdict: Verdict::Passed,
                 names: listed.iter().map(told).collect(),
+                names_chinese: None,
             });
         }
     }
@@ -234,7 +240,14 @@ fn report(kind: &str, state: &Presence) -> Condition {
         Presence::Absent => (Verdict::Missing, Vec::new()),
         Presence::Broken(problem) => (Verdict::Failed, vec![problem.clone()]),
     };
-    Condition { subject: Subject::Report(kind.to_owned()), value: None, limit: None, verdict, names }
+    Condition {
+        subject: Subject::Report(kind.to_owned()),
+        value: None,
+        limit: None,
+        verdict,
+        names,
+        names_chinese: None,
+    }
 }
 
 fn new_findings(facts: &Facts, severity: Severity, allowed: u32) -> Condition {
@@ -256,7 +269,7 @@ fn at_most(subject: Subject, value: Option<Value>, limit: Value) -> Condition {
         (None, _) => Verdict::Missing,
         _ => Verdict::Failed,
     };
-    Condition { subject, value, limit: Some(limit), verdict, names: Vec::new() }
+    Condition { subject, value, limit: Some(limit), verdict, names: Vec::new(), names_chinese: None }
 }
 
 /// A change without a line that could run needs no test.
@@ -272,6 +285,7 @@ fn coverage(ratio: Option<Ratio>, asked: f64) -> Condition {
         limit: Some(Value::Share(asked)),
         verdict,
         names: Vec::new(),
+        names_chinese: None,
     }
 }
 

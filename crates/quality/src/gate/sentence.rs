@@ -60,7 +60,10 @@ impl Told<'_> {
 
     /// The first things at fault, in brackets.
     fn names(&self) -> String {
-        let names = &self.condition.names;
+        let names = match (self.language, &self.condition.names_chinese) {
+            (Language::Chinese, Some(names)) => names,
+            _ => &self.condition.names,
+        };
         if names.is_empty() {
             return String::new();
         }

@@ -128,8 +128,12 @@ fn a_quarantine_is_told_and_ends() {
 
 #[test]
 fn another_gate_is_heard() {
-    let gate =
-        |verdict| OtherGate { name: "SonarQube shop".into(), verdict, open: vec!["new_coverage 61.2 < 80".into()] };
+    let gate = |verdict| OtherGate {
+        name: "SonarQube shop".into(),
+        verdict,
+        open: vec!["new_coverage 61.2 < 80".into()],
+        open_chinese: vec!["新代码覆盖率 61.2 < 80".into()],
+    };
     let judged = |verdict| judge(None, &Facts { gates: vec![gate(verdict)], ..Facts::default() });
     let failed = judged(Verdict::Failed);
     assert_eq!(
@@ -140,5 +144,7 @@ fn another_gate_is_heard() {
             "the quality gate of SonarQube shop is not passed: mend what it names (new_coverage 61.2 < 80)".to_owned()
         )]
     );
+    let said = sentence(&failed[0], Language::Chinese);
+    assert_eq!(said, "SonarQube shop 的质量门禁未通过：请修复其指出的问题（新代码覆盖率 61.2 < 80）");
     assert!(!passed(&judged(Verdict::Missing)) && passed(&judged(Verdict::Passed)));
 }

@@ -17,6 +17,7 @@ use serin_wire::quality as wire;
 
 use super::details::{Details, TESTS_MAX, TestDetails, end_of, history};
 use super::record::{Body, Said, add_coverage};
+use super::sonarqube::analysis::SILENT;
 use crate::App;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::record::decode;
@@ -127,16 +128,19 @@ async fn job_coverage(app: &App, pipeline: &Pipeline, jobs: &[Job]) -> Result<Ve
 
 /// SonarQube's words, by its own projects.
 fn gates(said: Vec<rows::Sonarqube>) -> Vec<OtherGate> {
-    let gate = |one: rows::Sonarqube| OtherGate {
-        name: format!("SonarQube {}", one.name),
-        verdict: match one.status.as_str() {
-            "OK" => Verdict::Passed,
-            "ERROR" | "WARN" => Verdict::Failed,
-            _ => Verdict::Missing,
-        },
-        open: serde_json::from_str(&one.conditions).unwrap_or_default(),
+    said.into_iter().map(other_gate).collect()
+}
+
+fn other_gate(said: rows::Sonarqube) -> OtherGate {
+    let mut open: Vec<String> = serde_json::from_str(&said.conditions).unwrap_or_default();
+    let is_silent = said.status == SILENT && open.len() == 2;
+    let open_chinese = if is_silent { open.split_off(1) } else { open.clone() };
+    let verdict = match said.status.as_str() {
+        "OK" => Verdict::Passed,
+        "ERROR" | "WARN" => Verdict::Failed,
+        _ => Verdict::Missing,
     };
-    said.into_iter().map(gate).collect()
+    OtherGate { name: format!("SonarQube {}", said.name), verdict, open, open_chinese }
 }
 
 /// The day in UTC.

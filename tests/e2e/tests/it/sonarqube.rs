@@ -195,7 +195,9 @@ async fn what_leads_elsewhere_or_is_refused_is_no_pass() -> Result<()> {
     double.say(&[("/sonar/api/ce/task", 302, json!(format!("{}/api/ce/task?id=AX-1", trap.address)))]);
     let (server, tree) = begun(&double, &trap).await?;
     let (path, _) = proposed(&server, &tree).await?;
-    gate_until(&server, &path, "missing", "answers 302: the address leads elsewhere").await?;
+    let said = gate_until(&server, &path, "missing", "answers 302: the address leads elsewhere").await?;
+    let chinese = gate(&said).and_then(|gate| gate["chinese"].as_str()).context("gate")?;
+    assert!(chinese.contains("地址被重定向") && !chinese.contains("elsewhere"), "{chinese}");
     assert_eq!(merge(&server, &path).await?, StatusCode::CONFLICT);
     assert_eq!(trap.asked(), [""; 0]);
     Ok(())

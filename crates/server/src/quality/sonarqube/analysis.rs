@@ -14,7 +14,7 @@ use serin_store::project as projects;
 use serin_store::quality::{self as rows, Sonarqube, SonarqubeTask};
 use serin_store::{Tx, pipeline as pipelines};
 
-use super::web_api::{Condition, Ended, Problem, Server, is_name};
+use super::web_api::{Condition, Ended, Problem, Server, Why, is_name};
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub const ADDRESS: &str = "SERIN_SONARQUBE_URL";
 pub const TOKEN: &str = "SERIN_SONARQUBE_TOKEN";
 /// The project's variable that names the only project there that counts.
 pub const PROJECT: &str = "SERIN_SONARQUBE_PROJECT";
+/// The status where SonarQube says nothing; its two conditions are the reason, in English and in Chinese.
+pub const SILENT: &str = "UNKNOWN";
 /// Bytes of the scanner's file.
 pub const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Analyses asked for at the same time.
@@ -65,17 +67,24 @@ struct Access {
     project: Option<String>,
 }
 
-async fn access(app: &App, project_id: i64) -> Result<std::result::Result<Access, String>> {
+async fn access(app: &App, project_id: i64) -> Result<std::result::Result<Access, Why>> {
     let variables = projects::project_variable_list(&mut *app.store.read().await?, project_id).await?;
     let value = |key: &str| {
         let found = variables.iter().find(|variable| variable.key == key && !variable.value.is_empty());
         found.map(|variable| variable.value.as_str())
     };
     let Some((address, token)) = value(ADDRESS).zip(value(TOKEN)) else {
-        return Ok(Err(format!("the project's variables `{ADDRESS}` and `{TOKEN}` are not set")));
+        return Ok(Err(Why::new(
+            format!("the project's variables `{ADDRESS}` and `{TOKEN}` are not set"),
+            format!("未设置项目变量 `{ADDRESS}` 和 `{TOKEN}`"),
+        )));
     };
-    let server =
-        Server::new(address, token).ok_or_else(|| format!("`{ADDRESS}` is no address such as https://sonar.example"));
+    let server = Server::new(address, token).ok_or_else(|| {
+        Why::new(
+            format!("`{ADDRESS}` is no address such as https://sonar.example"),
+            format!("`{ADDRESS}` 不是 https://sonar.example 这样的地址"),
+        )
+    });
     Ok(server.map(|server| Access { server, project: value(PROJECT).map(str::to_owned) }))
 }
 
@@ -84,8 +93,8 @@ async fn access(app: &App, project_id: i64) -> Result<std::result::Result<Access
 /// # Errors
 /// Where the database fails; within, why it cannot be asked for.
 pub async fn begin(app: &App, pipeline: &Pipeline, named: Named) -> Result<std::result::Result<(), String>> {
-    if let Err(problem) = access(app, pipeline.project_id).await? {
-        return Ok(Err(problem));
+    if let Err(why) = access(app, pipeline.project_id).await? {
+        return Ok(Err(why.english));
     }
     let mut tx = app.store.begin().await?;
     let task = SonarqubeTask {
@@ -152,12 +161,12 @@ async fn ask(app: &Arc<App>, task: &SonarqubeTask) -> Result<()> {
             });
             ended.await.map_err(|error| Error::internal("SonarQube", &error))?
         }
-        Err(problem) => Err(Problem::Never(problem)),
+        Err(why) => Err(Problem::Never(why)),
     };
     let is_late = now().0.saturating_sub(task.created_at) > GIVEN_UP_MS;
     let (status, open) = match answer {
         Err(Problem::Later(why)) if !is_late => {
-            tracing::debug!(task = task.task, why, "analysis not ended");
+            tracing::debug!(task = task.task, why = why.english, "analysis not ended");
             let wait = WAIT_MS_MIN.saturating_mul(1 << task.attempts.clamp(0, 20)).min(WAIT_MS_MAX);
             let mut tx = app.store.begin().await?;
             let key = (task.project_id, task.task.as_str());
@@ -165,11 +174,11 @@ async fn ask(app: &Arc<App>, task: &SonarqubeTask) -> Result<()> {
             tx.commit().await?;
             return Ok(());
         }
-        Err(Problem::Later(why) | Problem::Never(why)) => ("UNKNOWN".to_owned(), vec![line(&why, NAME_BYTES_MAX)]),
-        Ok(ended) if !is_of_commit(app, task, &ended).await? => {
-            let why = "the analysis is of another commit, or names none: let the scanner see the Git repository";
-            ("UNKNOWN".to_owned(), vec![why.to_owned()])
-        }
+        Err(Problem::Later(why) | Problem::Never(why)) => silent(&why),
+        Ok(ended) if !is_of_commit(app, task, &ended).await? => silent(&Why::new(
+            "the analysis is of another commit, or names none: let the scanner see the Git repository",
+            "分析针对的是其他提交，或未指明提交：请让扫描器能够访问 Git 仓库",
+        )),
         Ok(ended) => (line(&ended.status, NAME_BYTES_MAX), ended.open.iter().map(told).collect()),
     };
     let mut tx = app.store.begin().await?;
@@ -182,12 +191,21 @@ async fn ask(app: &Arc<App>, task: &SonarqubeTask) -> Result<()> {
     Ok(())
 }
 
+/// Why SonarQube says nothing: English, then Chinese.
+fn silent(why: &Why) -> (String, Vec<String>) {
+    (SILENT.to_owned(), [&why.english, &why.chinese].map(|text| line(text, NAME_BYTES_MAX)).to_vec())
+}
+
 /// An analysis of a project that does not count says nothing: its gate may be anybody's.
 fn of_project(ended: Ended, wanted: &str) -> std::result::Result<Ended, Problem> {
     if ended.project == wanted {
         return Ok(ended);
     }
-    Err(Problem::Never(format!("the analysis is of `{}`, not of `{wanted}`", ended.project)))
+    let is = &ended.project;
+    Err(Problem::never(
+        format!("the analysis is of `{is}`, not of `{wanted}`"),
+        format!("分析针对的是 `{is}`，而不是 `{wanted}`"),
+    ))
 }
 
 /// Whether the commit that was analysed is the one that the pipeline built, or the one that it was merged from.

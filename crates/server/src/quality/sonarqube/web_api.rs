@@ -20,13 +20,36 @@ const ANALYSES: &str = "100";
 /// Characters of a name that SonarQube gives.
 const NAME_LENGTH_MAX: usize = 400;
 
+/// A reason in both languages of the pages.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) english: String,
+    pub(super) chinese: String,
+}
+
+impl Why {
+    pub(super) fn new(english: impl Into<String>, chinese: impl Into<String>) -> Self {
+        Self { english: english.into(), chinese: chinese.into() }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     /// It may come later.
-    Later(String),
+    Later(Why),
     /// It will never come.
-    Never(String),
+    Never(Why),
+}
+
+impl Problem {
+    fn later(english: impl Into<String>, chinese: impl Into<String>) -> Self {
+        Self::Later(Why::new(english, chinese))
+    }
+
+    pub(super) fn never(english: impl Into<String>, chinese: impl Into<String>) -> Self {
+        Self::Never(Why::new(english, chinese))
+    }
 }
 
 /// A SonarQube server, and who asks.
@@ -115,14 +138,20 @@ impl Server {
         let TaskAnswer { task } = self.get("api/ce/task", &[("id", task)])?;
         match task.status.as_str() {
             "SUCCESS" => {}
-            "PENDING" | "IN_PROGRESS" => return Err(Problem::Later("the analysis is under way".to_owned())),
+            "PENDING" | "IN_PROGRESS" => {
+                return Err(Problem::later("the analysis is under way", "分析正在进行"));
+            }
             status => {
-                let why = task.error_message.map(|why| format!(": {why}")).unwrap_or_default();
-                return Err(Problem::Never(format!("the analysis ended as {status}{why}")));
+                let why = task.error_message.unwrap_or_default();
+                let colon = |colon: &str| if why.is_empty() { String::new() } else { format!("{colon}{why}") };
+                return Err(Problem::never(
+                    format!("the analysis ended as {status}{}", colon(": ")),
+                    format!("分析以 {status} 结束{}", colon("：")),
+                ));
             }
         }
         let analysis = task.analysis_id.clone().filter(|id| is_name(id));
-        let analysis = analysis.ok_or_else(|| Problem::Never("the analysis has no number".to_owned()))?;
+        let analysis = analysis.ok_or_else(|| Problem::never("the analysis has no number", "分析没有编号"))?;
         let revision = self.revision(&task, &analysis)?;
         let StatusAnswer { project_status } =
             self.get("api/qualitygates/project_status", &[("analysisId", &analysis)])?;
@@ -150,23 +179,37 @@ impl Server {
             .into();
         let request = agent.get(format!("{}/{path}", self.address)).query_pairs(query.iter().copied());
         let request = request.header("authorization", format!("Bearer {}", self.token));
-        let mut answer =
-            request.call().map_err(|error| Problem::Later(format!("`{path}` cannot be asked: {error}")))?;
+        let mut answer = request.call().map_err(|error| {
+            Problem::later(format!("`{path}` cannot be asked: {error}"), format!("无法请求 `{path}`：{error}"))
+        })?;
         judged(path, answer.status())?;
         let bytes = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let bytes = bytes.map_err(|error| Problem::Later(format!("`{path}` cannot be read: {error}")))?;
-        serde_json::from_slice(&bytes).map_err(|error| Problem::Never(format!("`{path}` answers otherwise: {error}")))
+        let bytes = bytes.map_err(|error| {
+            Problem::later(format!("`{path}` cannot be read: {error}"), format!("无法读取 `{path}` 的应答：{error}"))
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Problem::never(
+                format!("`{path}` answers otherwise: {error}"),
+                format!("`{path}` 的应答不符合预期：{error}"),
+            )
+        })
     }
 }
 
 fn judged(path: &str, status: StatusCode) -> Result<(), Problem> {
-    let told = |what: &str| format!("`{path}` answers {}{what}", status.as_u16());
-    match status.as_u16() {
+    let code = status.as_u16();
+    let told = |english: &str, chinese: &str| {
+        Why::new(format!("`{path}` answers {code}{english}"), format!("`{path}` 应答 {code}{chinese}"))
+    };
+    match code {
         200 => Ok(()),
-        401 | 403 => Err(Problem::Never(told(": the token is refused"))),
-        300..=399 => Err(Problem::Never(told(": the address leads elsewhere, give the right one"))),
-        408 | 429 | 500..=599 => Err(Problem::Later(told(""))),
-        _ => Err(Problem::Never(told(""))),
+        401 | 403 => Err(Problem::Never(told(": the token is refused", "：令牌被拒绝"))),
+        300..=399 => {
+            let english = ": the address leads elsewhere, give the right one";
+            Err(Problem::Never(told(english, "：地址被重定向，请填写正确的地址")))
+        }
+        408 | 429 | 500..=599 => Err(Problem::Later(told("", ""))),
+        _ => Err(Problem::Never(told("", ""))),
     }
 }
 
