@@ -72,7 +72,7 @@ fn values<T>(
     let known = points.iter().filter_map(|point| Some((point, value(point)?)));
     let drawn = known.map(|(point, value)| {
         let (value, text) = word(&value);
-        Value { value, href: href(project, point), text: format!("#{} {text}", point.pipeline) }
+        Value { value, href: href(project, point), text: format!("{text} · #{}", point.pipeline) }
     });
     drawn.collect()
 }
@@ -165,7 +165,7 @@ mod tests {
         let points = [point(1, 150), Point { pipeline: 2, ..Point::default() }, point(3, 170)];
         let charts = charts(&points, ("shop", t));
         assert_eq!(charts.len(), 4);
-        assert_eq!((charts[0].newest.as_str(), charts[0].bottom.as_str()), ("#3 85.0 %", "70.0 %"));
+        assert_eq!((charts[0].newest.as_str(), charts[0].bottom.as_str()), ("85.0 % · #3", "70.0 %"));
         assert_eq!(charts[0].dots.len(), 2);
         let rows: Vec<Row> = points.iter().map(|point| row(point, ("shop", t))).collect();
         assert_eq!(rows[0].findings, "1 major · 2 minor");
