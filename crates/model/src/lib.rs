@@ -2,6 +2,7 @@
 //!
 //! Invariants: plain data, no I/O, no clock, no randomness, no serde. Every other crate may use this one.
 
+pub mod freeze;
 pub mod id;
 pub mod limit;
 pub mod plan;

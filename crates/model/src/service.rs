@@ -291,7 +291,10 @@ pub struct Release {
     pub watch_ms: i64,
     /// People who must agree.
     pub approvals: u32,
-    /// Windows without releases, as written.
+    /// Accounts that may agree; empty: whoever did not write the change.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub approvers: Vec<String>,
+    /// Windows without releases, as written; [`crate::freeze::Window`] reads them.
     pub freeze: Vec<String>,
 }
 

@@ -29,6 +29,7 @@ impl Turn {
         if let Some(pause) = &self.rollout.pause {
             return Err(Refusal::Paused { by: pause.by.clone() });
         }
+        self.refuse_if_held()?;
         self.begin_pool(pool.clone(), Some(by));
         Ok(())
     }
@@ -99,14 +100,14 @@ impl Turn {
         self.end(Outcome::Stopped(cause));
     }
 
-    fn refuse_if_over(&self) -> Result<(), Refusal> {
+    pub(crate) fn refuse_if_over(&self) -> Result<(), Refusal> {
         if self.rollout.is_over() {
             return Err(Refusal::Over { target: self.rollout.target.clone() });
         }
         Ok(())
     }
 
-    fn not_now(&self, what: &'static str) -> Refusal {
+    pub(crate) fn not_now(&self, what: &'static str) -> Refusal {
         Refusal::NotNow { what, phase: self.rollout.phase.to_string() }
     }
 }

@@ -21,6 +21,10 @@ pub enum Action {
     Abort,
     /// Give every node the version before.
     RollBack,
+    /// Agree to this release.
+    Approve,
+    /// Let it go on against its terms.
+    Override,
 }
 
 impl Rollout {
@@ -30,9 +34,15 @@ impl Rollout {
         let mut actions = Vec::new();
         match &self.phase {
             _ if self.pause.is_some() => actions.push(Action::Resume),
-            Phase::AwaitingPool { pool } => actions.push(Action::ReleasePool(pool.clone())),
+            Phase::AwaitingPool { pool } if self.is_free() => actions.push(Action::ReleasePool(pool.clone())),
             Phase::Deciding => actions.push(Action::Accept { watch: self.watches }),
             _ => {}
+        }
+        if self.approvals_missing() > 0 && self.waits_for_terms() {
+            actions.push(Action::Approve);
+        }
+        if !self.is_free() && self.waits_for_terms() {
+            actions.push(Action::Override);
         }
         if self.pause.is_none() && self.may_pause() {
             actions.push(Action::Pause);
@@ -44,6 +54,13 @@ impl Rollout {
             actions.push(Action::RollBack);
         }
         actions
+    }
+
+    fn waits_for_terms(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::AwaitingPool { .. } | Phase::Rolling { .. } | Phase::Watching { .. } | Phase::Deciding
+        )
     }
 
     pub(crate) fn may_pause(&self) -> bool {

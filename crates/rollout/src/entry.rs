@@ -82,6 +82,34 @@ pub enum Entry {
         /// Who.
         by: String,
     },
+    /// It waits for people to agree.
+    NeedsApprovals {
+        /// How many.
+        missing: u32,
+    },
+    /// A person agreed.
+    Approved {
+        /// Who.
+        by: String,
+        /// How many more are needed.
+        missing: u32,
+    },
+    /// A person let it go on against its terms.
+    Overridden {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A window without releases holds.
+    Frozen {
+        /// The window, as written.
+        window: String,
+        /// When no window holds any more, for people.
+        ends: String,
+    },
+    /// No window without releases holds any more.
+    Thawed,
     /// It turned back or stops.
     Turned(Cause),
     /// It cannot go on by itself.
@@ -112,6 +140,13 @@ impl fmt::Display for Entry {
             Self::Passed => f.write_str("the canary passed"),
             Self::Paused { by } => write!(f, "paused by {by}"),
             Self::Resumed { by } => write!(f, "resumed by {by}"),
+            Self::NeedsApprovals { missing: 1 } => f.write_str("waits for 1 approval"),
+            Self::NeedsApprovals { missing } => write!(f, "waits for {missing} approvals"),
+            Self::Approved { by, missing: 0 } => write!(f, "approved by {by}: enough people agree"),
+            Self::Approved { by, missing } => write!(f, "approved by {by}: {missing} more needed"),
+            Self::Overridden { by, reason } => write!(f, "terms overridden by {by}: {reason}"),
+            Self::Frozen { window, ends } => write!(f, "releases are frozen until {ends} by {window}"),
+            Self::Thawed => f.write_str("releases are no longer frozen"),
             Self::Turned(cause) => cause.fmt(f),
             Self::Stuck(sentence) => write!(f, "cannot go on: {sentence}"),
             Self::Over(outcome) => outcome.fmt(f),

@@ -1,5 +1,6 @@
 //! What happens to a rollout, and why it may say no.
 
+use crate::consent::Freeze;
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
 
 /// Something that happened. Every event may come twice, late, and after a restart.
@@ -105,6 +106,22 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A person agrees to this release.
+    Approve {
+        /// Who.
+        by: String,
+        /// What: a click on an older version approves nothing.
+        digest: Digest,
+    },
+    /// A person lets this release go on against its terms.
+    Override {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// The calendar says which window without releases holds now.
+    Freeze(Option<Freeze>),
     /// Another rollout takes its place, beginning on [`crate::Rollout::standing`].
     Superseded {
         /// That one.
@@ -195,6 +212,44 @@ pub enum Refusal {
     Paused {
         /// Who.
         by: String,
+    },
+    /// Too few people agreed.
+    #[error("the release is not approved: {given} of {needed} approvals are given; `serin approve` gives one")]
+    NotApproved {
+        /// Approvals that it has.
+        given: u32,
+        /// Approvals that it needs.
+        needed: u32,
+    },
+    /// A window without releases.
+    #[error("releases are frozen until {ends} by `{window}`")]
+    Frozen {
+        /// The window, as written.
+        window: String,
+        /// When it ends, for people.
+        ends: String,
+    },
+    /// Something else is released.
+    #[error("`{}` is not what is released now, which is `{}`; look at that, then approve it", digest.short(), target.short())]
+    NotThisVersion {
+        /// What was approved.
+        digest: Digest,
+        /// What is released.
+        target: Digest,
+    },
+    /// Who wrote the change does not agree to it.
+    #[error("`{by}` wrote part of this change, and somebody else must approve it")]
+    OwnChange {
+        /// Who.
+        by: String,
+    },
+    /// Not one of those who may.
+    #[error("`{by}` is no approver; these are: {}", approvers.join(", "))]
+    NoApprover {
+        /// Who.
+        by: String,
+        /// Those who may.
+        approvers: Vec<String>,
     },
     /// This cannot be done in the present phase.
     #[error("cannot {what} while the rollout is {phase}")]

@@ -12,6 +12,7 @@
 //! - a refused event changes nothing, and an observation or verdict that comes twice or too late changes nothing;
 //! - the nodes under canary traffic never get more than the approved step's share together;
 //! - no serving node is taken out when fewer than the minimum would go on serving;
+//! - no pool of a release begins before its terms hold, people and calendar, unless a person overrides them;
 //! - a node's process is replaced only after the gateway has proved that it sends the node nothing new;
 //! - a rollout that neither is over nor moves by itself waits for a person, and says so.
 
@@ -19,6 +20,7 @@ mod act;
 mod action;
 mod canary;
 mod choose;
+mod consent;
 mod effect;
 mod entry;
 mod event;
@@ -38,6 +40,7 @@ mod step;
 mod wake;
 
 pub use action::Action;
+pub use consent::{Approval, Freeze, Override, Terms};
 pub use effect::{Assignment, Effect, Milestone, Tone};
 pub use entry::{Entry, HISTORY_ENTRIES_MAX};
 pub use event::{Event, Refusal, Verdict};

@@ -19,6 +19,7 @@ impl Turn {
 
     pub(crate) fn start_release(&mut self) {
         self.note(Entry::Started);
+        self.tell_terms();
         self.next_pool();
     }
 
@@ -30,12 +31,13 @@ impl Turn {
             return self.succeed(Milestone::Released);
         };
         match self.rollout.settings.order {
-            Order::Manual => self.rollout.phase = Phase::AwaitingPool { pool },
-            Order::Automatic => self.begin_pool(pool, None),
+            Order::Automatic if self.rollout.is_free() => self.begin_pool(pool, None),
+            _ => self.rollout.phase = Phase::AwaitingPool { pool },
         }
     }
 
     pub(crate) fn begin_pool(&mut self, pool: PoolName, by: Option<String>) {
+        debug_assert!(self.rollout.is_free(), "pool {pool} begins against the terms");
         let target = self.rollout.target.clone();
         for slot in self.rollout.slots.iter_mut().filter(|slot| slot.pool == pool) {
             slot.aim(&target, Seat::Full);

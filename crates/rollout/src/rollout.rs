@@ -1,9 +1,11 @@
 //! The state: one rollout of one environment.
 
+use crate::consent::{Approval, Freeze, Override};
 use crate::entry::{Entry, HISTORY_ENTRIES_MAX, HISTORY_HEAD};
 use crate::event::{Refusal, Verdict};
 use crate::settings::Settings;
 use crate::slot::{Slot, Standing, Traffic};
+use serin_model::service::Order;
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
 use std::collections::BTreeSet;
 
@@ -41,6 +43,15 @@ pub struct Rollout {
     pub judgement: Option<Judgement>,
     /// Pools that were released, in order.
     pub released: Vec<PoolName>,
+    /// Who agreed to this release.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub approvals: Vec<Approval>,
+    /// The window without releases that holds now, as the server says.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub freeze: Option<Freeze>,
+    /// Who let the release go on against its terms.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub overridden: Option<Override>,
     /// The canary job has started already, before the nodes were ready.
     pub canary_requested: bool,
     /// Since when nothing can move without the world or a person changing; `None`: it moves.
@@ -244,6 +255,9 @@ impl Rollout {
             watches: 0,
             judgement: None,
             released: Vec::new(),
+            approvals: Vec::new(),
+            freeze: None,
+            overridden: None,
             canary_requested: false,
             stuck: None,
             stuck_told: false,
@@ -267,9 +281,13 @@ impl Rollout {
     /// Whether it stands still until a person decides.
     #[must_use]
     pub fn waits_for_person(&self) -> bool {
-        self.pause.is_some()
-            || self.stuck_told
-            || matches!(self.phase, Phase::Deciding | Phase::Held | Phase::AwaitingPool { .. })
+        let asks = match self.phase {
+            Phase::Deciding | Phase::Held => true,
+            // Where only the calendar is against it, an automatic release goes on by itself.
+            Phase::AwaitingPool { .. } => self.settings.order == Order::Manual || self.approvals_missing() > 0,
+            _ => false,
+        };
+        asks || self.pause.is_some() || self.stuck_told
     }
 
     /// The approved share of the canary group, in parts per million.

@@ -1,6 +1,7 @@
 //! Whole stories, one test each, by kind.
 
 mod canary;
+mod consent;
 mod deploy;
 mod faults;
 mod release;

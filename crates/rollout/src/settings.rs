@@ -1,5 +1,6 @@
 //! How a rollout goes.
 
+use crate::consent::Terms;
 use serin_model::service::{Canary, Environment, Order, Release, Service, Step};
 
 /// The settings of one rollout, fixed when it begins.
@@ -24,6 +25,9 @@ pub struct Settings {
     pub watch_ms: i64,
     /// Serving nodes replaced at once in a pool.
     pub batch: u32,
+    /// What a release needs besides a click.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub terms: Terms,
 }
 
 impl Settings {
@@ -43,6 +47,7 @@ impl Settings {
             order: release.order,
             watch_ms: release.watch_ms,
             batch: 1,
+            terms: Terms::default(),
         }
     }
 

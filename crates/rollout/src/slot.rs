@@ -273,6 +273,7 @@ pub(crate) mod tests {
             order: Order::Manual,
             watch_ms: 20_000,
             batch: 1,
+            terms: crate::Terms::default(),
         }
     }
 }

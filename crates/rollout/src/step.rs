@@ -53,6 +53,9 @@ impl Turn {
             Event::Abort { by, reason } => self.abort(by, reason)?,
             Event::RollBack { by } => self.roll_back(by)?,
             Event::Superseded { by } => self.superseded(by),
+            Event::Approve { by, digest } => self.approve(by, digest)?,
+            Event::Override { by, reason } => self.override_terms(by, reason)?,
+            Event::Freeze(freeze) => self.freeze(freeze),
         }
         Ok(())
     }
@@ -95,7 +98,8 @@ impl Turn {
             Phase::Watching { pool, since } => self.move_watching(&pool, since),
             Phase::Restoring(cause) => self.move_restoring(cause),
             Phase::Stopping(cause) => self.move_stopping(cause),
-            Phase::Created | Phase::Held | Phase::AwaitingPool { .. } | Phase::Over(_) => false,
+            Phase::AwaitingPool { pool } => self.move_awaiting(pool),
+            Phase::Created | Phase::Held | Phase::Over(_) => false,
         }
     }
 

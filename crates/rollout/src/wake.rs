@@ -13,7 +13,9 @@ impl Rollout {
     pub fn next_wake(&self) -> Option<Timestamp> {
         let nodes = self.slots.iter().filter_map(|slot| self.slot_wake(slot)).min();
         let stuck = self.stuck.filter(|_| !self.stuck_told).map(|since| since.plus_ms(self.settings.start_timeout_ms));
-        [nodes, self.phase_wake(), stuck].into_iter().flatten().min()
+        let waits = matches!(self.phase, Phase::AwaitingPool { .. });
+        let thaw = self.freeze.as_ref().filter(|_| waits).map(|freeze| freeze.until);
+        [nodes, self.phase_wake(), stuck, thaw].into_iter().flatten().min()
     }
 
     fn slot_wake(&self, slot: &Slot) -> Option<Timestamp> {

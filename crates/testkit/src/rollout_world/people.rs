@@ -3,7 +3,7 @@
 use super::World;
 use super::site::{Nature, Start};
 use crate::random::Random;
-use serin_model::{PoolName, Timestamp};
+use serin_model::{Digest, PoolName, Timestamp};
 use serin_rollout::{Action, Event, Known, Phase, Verdict};
 
 /// The people and the pipeline.
@@ -148,11 +148,14 @@ impl World {
         let wanted = if self.people.restless && self.faulty() {
             self.random.pick(&actions).cloned()
         } else {
-            actions
-                .into_iter()
-                .find(|action| matches!(action, Action::ReleasePool(_) | Action::Resume | Action::Accept { .. }))
+            let good = |action: &Action| {
+                !matches!(action, Action::Pause | Action::Abort | Action::RollBack | Action::Override)
+            };
+            actions.into_iter().find(good)
         };
-        if let Some(event) = wanted.map(click) {
+        let by = *self.random.pick(&["ada", "bea", "eve"]).unwrap_or(&"ada");
+        let target = &self.rollout.target;
+        if let Some(event) = wanted.map(|action| click(action, by, target)) {
             self.send(event);
         }
     }
@@ -180,8 +183,8 @@ impl World {
     }
 }
 
-fn click(action: Action) -> Event {
-    let by = String::from("ada");
+fn click(action: Action, by: &str, target: &Digest) -> Event {
+    let by = String::from(by);
     match action {
         Action::ReleasePool(pool) => Event::ReleasePool { pool, by },
         Action::Pause => Event::Pause { by },
@@ -189,5 +192,7 @@ fn click(action: Action) -> Event {
         Action::Accept { watch } => Event::Accept { watch, by },
         Action::Abort => Event::Abort { by, reason: String::from("not today") },
         Action::RollBack => Event::RollBack { by },
+        Action::Approve => Event::Approve { by, digest: target.clone() },
+        Action::Override => Event::Override { by, reason: String::from("it burns") },
     }
 }
