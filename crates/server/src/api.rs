@@ -6,6 +6,7 @@ mod merge_requests;
 mod pipelines;
 mod projects;
 pub mod releases;
+mod users;
 pub mod view;
 
 use std::sync::Arc;
@@ -46,6 +47,8 @@ fn version_4() -> Router<Arc<App>> {
     Router::new()
         .route("/version", get(version))
         .route("/user", get(user))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{user}/personal_access_tokens", post(users::create_token))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{project}", get(projects::show))
         .route("/projects/{project}/protected_branches", get(projects::protected).post(projects::protect))

@@ -226,7 +226,7 @@ async fn first_start(app: &App) -> Result<Option<FirstStart>> {
     let mut tx = app.store.begin().await?;
     let id = account::account_create(&mut tx, &admin).await?;
     tx.commit().await?;
-    let token = auth::token_create(app, id, "first start").await?;
+    let token = auth::token_create(app, id, auth::Terms { name: "first start", ..auth::Terms::default() }).await?;
     let link = auth::login_link_create(app, id).await?;
     Ok(Some(FirstStart { username: admin.username, login_path: format!("/login?link={link}"), token }))
 }

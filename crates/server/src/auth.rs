@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serin_store::account::{self, Account, CredentialKind, NewCredential};
+use serin_store::account::{self, Account, CredentialKind, NewCredential, Proven, Scope};
 
 use crate::App;
 use crate::clock::now;
@@ -33,11 +33,23 @@ impl FromRequestParts<Arc<App>> for Caller {
             Some(_) if is_forged(parts) => {
                 Err(Error::new(Kind::Forbidden, "another site sent this request with your session"))
             }
-            Some(account) => Ok(Self(account)),
+            Some(proven) if !may(&proven, &parts.method, parts.uri.path()) => Err(read_only()),
+            Some(proven) => Ok(Self(proven.account)),
             None => Err(Error::new(Kind::Unauthorized, "no valid token, session or password given")
                 .hint("send a token in the header `PRIVATE-TOKEN`, or log in")),
         }
     }
+}
+
+/// What a new credential is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// What it lets its bearer do.
+    pub scope: Scope,
+    /// Milliseconds that it lasts; `None`: for ever.
+    pub lasts_ms: Option<i64>,
 }
 
 /// Whether a browser sent a write with the session cookie alone on behalf of another site (Fetch Metadata).
@@ -48,11 +60,24 @@ fn is_forged(parts: &Parts) -> bool {
     by_cookie && !parts.method.is_safe() && !matches!(site, Some("same-origin" | "none"))
 }
 
+/// Whether a credential's scope allows a request. Fetching from Git is reading, although it posts.
+#[must_use]
+pub fn may(proven: &Proven, method: &Method, path: &str) -> bool {
+    proven.scope == Scope::Api || method.is_safe() || path.ends_with(".git/git-upload-pack")
+}
+
+/// The refusal of a request that changes something, by a credential that only reads.
+#[must_use]
+pub fn read_only() -> Error {
+    Error::new(Kind::Forbidden, "this token has the scope `read_api`, which changes nothing")
+        .hint("use a token with the scope `api`")
+}
+
 /// Whose request that is, if it proves it.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn account_of(app: &App, headers: &HeaderMap) -> Result<Option<Account>> {
+pub async fn account_of(app: &App, headers: &HeaderMap) -> Result<Option<Proven>> {
     if let Some(token) = header_text(headers, "private-token").or_else(|| bearer(headers)) {
         return credential(app, CredentialKind::Token, token).await;
     }
@@ -69,7 +94,7 @@ pub async fn account_of(app: &App, headers: &HeaderMap) -> Result<Option<Account
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn by_password(app: &App, username: &str, password: &str) -> Result<Option<Account>> {
+pub async fn by_password(app: &App, username: &str, password: &str) -> Result<Option<Proven>> {
     if password.starts_with(secret::TOKEN_PREFIX) {
         return credential(app, CredentialKind::Token, password).await;
     }
@@ -80,15 +105,16 @@ pub async fn by_password(app: &App, username: &str, password: &str) -> Result<Op
     };
     let password = password.to_owned();
     let fits = tokio::task::spawn_blocking(move || secret::password_fits(&password, &kept)).await.unwrap_or(false);
-    Ok(fits.then_some(account))
+    Ok(fits.then_some(Proven { account, scope: Scope::Api }))
 }
 
 /// Makes a session and gives its secret, for the cookie.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn session_create(app: &App, account: &Account) -> Result<String> {
-    issue(app, account.id, CredentialKind::Session, ("session", Some(SESSION_MS))).await
+pub async fn session_create(app: &App, proven: &Proven) -> Result<String> {
+    let terms = Terms { name: "session", scope: proven.scope, lasts_ms: Some(SESSION_MS) };
+    issue(app, proven.account.id, CredentialKind::Session, terms).await
 }
 
 /// Ends the session of these headers.
@@ -108,8 +134,8 @@ pub async fn session_end(app: &App, headers: &HeaderMap) -> Result<()> {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn token_create(app: &App, account_id: i64, name: &str) -> Result<String> {
-    issue(app, account_id, CredentialKind::Token, (name, None)).await
+pub async fn token_create(app: &App, account_id: i64, terms: Terms<'_>) -> Result<String> {
+    issue(app, account_id, CredentialKind::Token, terms).await
 }
 
 /// Makes a link's secret that logs in once.
@@ -117,14 +143,15 @@ pub async fn token_create(app: &App, account_id: i64, name: &str) -> Result<Stri
 /// # Errors
 /// Where the database fails.
 pub async fn login_link_create(app: &App, account_id: i64) -> Result<String> {
-    issue(app, account_id, CredentialKind::Login, ("login link", Some(LOGIN_LINK_MS))).await
+    let terms = Terms { name: "login link", lasts_ms: Some(LOGIN_LINK_MS), ..Terms::default() };
+    issue(app, account_id, CredentialKind::Login, terms).await
 }
 
 /// Uses a login link up; the account that it stands for.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn login_link_use(app: &App, link: &str) -> Result<Option<Account>> {
+pub async fn login_link_use(app: &App, link: &str) -> Result<Option<Proven>> {
     let hash = secret::hash(link);
     let mut tx = app.store.begin().await?;
     let found = account::credential_account(&mut tx, CredentialKind::Login, &hash, now().0).await?;
@@ -133,16 +160,17 @@ pub async fn login_link_use(app: &App, link: &str) -> Result<Option<Account>> {
     Ok(found)
 }
 
-async fn issue(app: &App, account_id: i64, kind: CredentialKind, terms: (&str, Option<i64>)) -> Result<String> {
+async fn issue(app: &App, account_id: i64, kind: CredentialKind, terms: Terms<'_>) -> Result<String> {
     let made = secret::generate()?;
     let now = now();
     let credential = NewCredential {
         account_id,
         kind,
-        name: terms.0,
+        name: terms.name,
+        scope: terms.scope,
         secret_hash: &secret::hash(&made),
         created_at: now.0,
-        expires_at: terms.1.map(|ms| now.plus_ms(ms).0),
+        expires_at: terms.lasts_ms.map(|ms| now.plus_ms(ms).0),
     };
     let mut tx = app.store.begin().await?;
     account::credential_create(&mut tx, &credential).await?;
@@ -150,7 +178,7 @@ async fn issue(app: &App, account_id: i64, kind: CredentialKind, terms: (&str, O
     Ok(made)
 }
 
-async fn credential(app: &App, kind: CredentialKind, given: &str) -> Result<Option<Account>> {
+async fn credential(app: &App, kind: CredentialKind, given: &str) -> Result<Option<Proven>> {
     let mut db = app.store.read().await?;
     Ok(account::credential_account(&mut db, kind, &secret::hash(given), now().0).await?)
 }

@@ -4,12 +4,15 @@
 //! environment makes the world so, again and again, and tells the machine what it sees.
 
 mod action;
+mod calendar;
+pub mod command;
 mod judging;
 mod platforms;
 mod reconcile;
 mod routes;
 mod spec;
 mod state;
+mod terms;
 pub mod view;
 
 use std::collections::HashMap;

@@ -44,6 +44,52 @@ impl CredentialKind {
     }
 }
 
+/// What a credential lets its bearer do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All that its account may.
+    #[default]
+    Api,
+    /// Reading alone.
+    ReadApi,
+}
+
+impl Scope {
+    /// The word used on every wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::ReadApi => "read_api",
+        }
+    }
+
+    /// The scope of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Api, Self::ReadApi].into_iter().find(|scope| scope.as_str() == word)
+    }
+}
+
+/// An account that a credential stands for.
+#[derive(Clone, Debug, FromRow)]
+pub struct Proven {
+    /// The account.
+    #[sqlx(flatten)]
+    pub account: Account,
+    /// The credential's scope.
+    #[sqlx(try_from = "String")]
+    pub scope: Scope,
+}
+
+impl TryFrom<String> for Scope {
+    type Error = String;
+
+    fn try_from(word: String) -> std::result::Result<Self, String> {
+        Self::parse(&word).ok_or_else(|| format!("`{word}` is no scope"))
+    }
+}
+
 /// A secret's hash and its terms.
 #[derive(Clone, Debug)]
 pub struct NewCredential<'a> {
@@ -53,6 +99,8 @@ pub struct NewCredential<'a> {
     pub kind: CredentialKind,
     /// What its owner calls it.
     pub name: &'a str,
+    /// What it lets its bearer do.
+    pub scope: Scope,
     /// SHA-256 of the secret, in hexadecimal.
     pub secret_hash: &'a str,
     /// Now, in milliseconds since 1970.
@@ -87,6 +135,11 @@ pub async fn account_by_username(db: &mut Connection, username: &str) -> Result<
     sqlx::query_as("select * from account where username = $1").bind(username).fetch_optional(db).await
 }
 
+/// All accounts by login name.
+pub async fn account_list(db: &mut Connection) -> Result<Vec<Account>> {
+    sqlx::query_as("select * from account order by username").fetch_all(db).await
+}
+
 /// The first administrator, on whose behalf the server acts.
 pub async fn account_first_admin(db: &mut Connection) -> Result<Option<Account>> {
     sqlx::query_as("select * from account where admin = 1 order by id limit 1").fetch_optional(db).await
@@ -95,8 +148,8 @@ pub async fn account_first_admin(db: &mut Connection) -> Result<Option<Account>>
 /// Keeps a credential.
 pub async fn credential_create(db: &mut Connection, credential: &NewCredential<'_>) -> Result<()> {
     sqlx::query(
-        "insert into credential (account_id, kind, name, secret_hash, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6)",
+        "insert into credential (account_id, kind, name, secret_hash, created_at, expires_at, scope)
+         values ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(credential.account_id)
     .bind(credential.kind.as_str())
@@ -104,6 +157,7 @@ pub async fn credential_create(db: &mut Connection, credential: &NewCredential<'
     .bind(credential.secret_hash)
     .bind(credential.created_at)
     .bind(credential.expires_at)
+    .bind(credential.scope.as_str())
     .execute(db)
     .await?;
     Ok(())
@@ -115,9 +169,9 @@ pub async fn credential_account(
     kind: CredentialKind,
     secret_hash: &str,
     now: i64,
-) -> Result<Option<Account>> {
+) -> Result<Option<Proven>> {
     sqlx::query_as(
-        "select account.* from credential join account on account.id = credential.account_id
+        "select account.*, scope from credential join account on account.id = credential.account_id
          where secret_hash = $1 and kind = $2 and (expires_at is null or expires_at > $3)",
     )
     .bind(secret_hash)

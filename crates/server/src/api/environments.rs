@@ -5,15 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
-use serin_model::PoolName;
-use serin_rollout::Event;
 use serin_store::delivery as rows;
 use serin_wire::rest;
 
 use crate::App;
 use crate::auth::Caller;
-use crate::delivery::{self, view};
-use crate::error::{Error, Result};
+use crate::delivery::{self, command, view};
+use crate::error::Result;
 use crate::project;
 
 /// Log lines given at once.
@@ -57,32 +55,6 @@ pub async fn show(
     Ok(Json(view::environment(&app, &row).await?))
 }
 
-/// The machine's event for what a person asks.
-///
-/// # Errors
-/// Where the action is none, or lacks its pool.
-pub fn event(command: &rest::RolloutCommand, by: &str) -> Result<Event> {
-    let by = by.to_owned();
-    Ok(match command.action.as_str() {
-        "release" => {
-            let pool = command.pool.clone().ok_or_else(|| Error::invalid("`release` needs a `pool`"))?;
-            Event::ReleasePool { pool: PoolName(pool), by }
-        }
-        "pause" => Event::Pause { by },
-        "resume" => Event::Resume { by },
-        "accept" => {
-            let watch = command.watch.ok_or_else(|| Error::invalid("`accept` needs the `watch` that it accepts"))?;
-            Event::Accept { watch, by }
-        }
-        "abort" => Event::Abort { by, reason: command.reason.clone().unwrap_or_default() },
-        "roll_back" => Event::RollBack { by },
-        other => {
-            return Err(Error::invalid(format!("`{other}` is nothing that can be done to a rollout"))
-                .hint("release, pause, resume, accept, abort or roll_back"));
-        }
-    })
-}
-
 /// `POST /projects/:project/environments/:name/rollout`
 pub async fn act(
     State(app): State<Arc<App>>,
@@ -92,7 +64,7 @@ pub async fn act(
 ) -> Result<Json<rest::Environment>> {
     let project = project::find(&app, &name).await?;
     let row = view::find(&app, &project, &environment).await?;
-    delivery::step(&app, row.id, event(&command, &account.username)?).await?;
+    command::carry_out(&app, &row, (&command, &account)).await?;
     Ok(Json(view::environment(&app, &row).await?))
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serin_model::service::{self, Config};
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
 use serin_rollout::{
-    self as rollout, Effect, Event, Ground, Outcome, Phase, Rollout, Settings, Standing, Target, Tone,
+    self as rollout, Effect, Event, Ground, Outcome, Phase, Refusal, Rollout, Settings, Standing, Target, Tone,
 };
 use serin_store::delivery::{self as rows, Environment};
 use serin_store::project::{self as projects, Notice};
 use serin_store::release::{self as releases, Release};
 use serin_store::{Tx, pipeline as pipelines};
 
+use super::terms;
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Kind, Result};
@@ -85,6 +86,7 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     let environment = ensure(app, &new, &part).await?;
     let watched = app.delivery.watched(environment.id);
     let _step = watched.step.lock().await;
+    let terms = terms::of(app, &new, environment.id).await?;
     let mut tx = app.store.begin().await?;
     let current = rows::rollout_current(&mut tx, environment.id).await?;
     if let Some(current) = &current
@@ -98,6 +100,7 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
         None => Ground::default(),
     };
     let mut settings = Settings::new(&new.config.service, &part, &new.config.canary, &new.config.release);
+    settings.terms = terms;
     settings.canary_nodes = new.canary_nodes.unwrap_or(settings.canary_nodes);
     let ground = Ground { nodes: nodes(&part, &ground), ..ground };
     let at = now();
@@ -105,8 +108,7 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     row.id = take_place(&mut tx, current, &row).await?;
     let target = Target { id: RolloutId(row.id), kind: new.kind, digest: new.digest, settings };
     let mut machine = Rollout::new(target, ground, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
-    let effects =
-        rollout::step(&mut machine, Event::Start, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
+    let effects = stepped(&mut machine, Event::Start, at)?;
     keep(&mut tx, &mut row, &machine, &effects).await?;
     tx.commit().await?;
     after(app, &row, &effects);
@@ -218,7 +220,7 @@ pub async fn step(app: &Arc<App>, environment_id: i64, event: Event) -> Result<(
     let mut row = row.ok_or_else(|| Error::conflict("nothing was ever deployed to this environment"))?;
     let mut machine = decode(&row)?;
     let before = machine.clone();
-    let effects = rollout::step(&mut machine, event, now()).map_err(|refusal| Error::conflict(refusal.to_string()))?;
+    let effects = stepped(&mut machine, event, now())?;
     if effects.is_empty() && machine == before {
         return Ok(());
     }
@@ -226,6 +228,24 @@ pub async fn step(app: &Arc<App>, environment_id: i64, event: Event) -> Result<(
     tx.commit().await?;
     after(app, &row, &effects);
     Ok(())
+}
+
+/// Steps a rollout that knows which window without releases holds now.
+fn stepped(machine: &mut Rollout, event: Event, at: Timestamp) -> Result<Vec<Effect>> {
+    let freeze = terms::freeze(machine, at);
+    let mut effects = Vec::new();
+    for event in [Event::Freeze(freeze), event] {
+        effects.extend(rollout::step(machine, event, at).map_err(|refusal| refused(&refusal))?);
+    }
+    Ok(effects)
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    let kind = match refusal {
+        Refusal::OwnChange { .. } | Refusal::NoApprover { .. } => Kind::Forbidden,
+        _ => Kind::Conflict,
+    };
+    Error::new(kind, refusal.to_string())
 }
 
 async fn keep(tx: &mut Tx, row: &mut rows::Rollout, machine: &Rollout, effects: &[Effect]) -> Result<()> {

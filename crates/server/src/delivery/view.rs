@@ -150,9 +150,35 @@ pub async fn rollout(app: &App, row: &rows::Rollout, machine: &Rollout) -> Resul
         verdict_text: answer.as_ref().map(|answer| answer.sentence.clone()),
         verdict_text_zh: answer.map(|answer| answer.sentence_zh),
         tests: crate::quality::nodes::of_rollout(app, row.id).await?,
+        terms: terms(machine),
         timeline: timeline(machine),
         created_at: time(row.created_at),
         finished_at: row.finished_at.map(time),
+    })
+}
+
+/// What a release needs besides a click; `None`: nothing.
+fn terms(machine: &Rollout) -> Option<rest::ReleaseTerms> {
+    let terms = &machine.settings.terms;
+    if machine.kind != serin_rollout::Kind::Release || *terms == serin_rollout::Terms::default() {
+        return None;
+    }
+    let frozen = |freeze: &serin_rollout::Freeze| rest::Frozen {
+        window: freeze.window.clone(),
+        until: time(freeze.until.0),
+        ends: freeze.ends.clone(),
+    };
+    let overridden =
+        |word: &serin_rollout::Override| rest::Overridden { by: word.by.clone(), reason: word.reason.clone() };
+    Some(rest::ReleaseTerms {
+        approvals_required: terms.approvals,
+        approvals_left: machine.approvals_missing(),
+        approved_by: machine.approvals.iter().map(|approval| approval.by.clone()).collect(),
+        approvers: terms.approvers.clone(),
+        authors: terms.authors.clone(),
+        freeze: terms.freeze.clone(),
+        frozen: machine.frozen().filter(|_| !machine.is_over()).map(frozen),
+        overridden: machine.overridden.as_ref().map(overridden),
     })
 }
 
@@ -260,6 +286,8 @@ fn actions(machine: &Rollout) -> Vec<rest::RolloutAction> {
             }
             serin_rollout::Action::Abort => action("abort", None),
             serin_rollout::Action::RollBack => action("roll_back", None),
+            serin_rollout::Action::Approve => action("approve", None),
+            serin_rollout::Action::Override => action("override", None),
         })
         .collect()
 }
