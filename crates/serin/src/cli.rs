@@ -1,5 +1,7 @@
 //! The command line: names, flags, help.
 
+pub mod people;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -89,6 +91,15 @@ pub enum Command {
         --query 'mem_bytes=process_resident_memory_bytes' --tolerate mem_bytes=20%\n\n\
         Exit codes with --replay and --prometheus: 0 pass, 3 fail, 4 undecided, 1 an error, 2 a wrong call.")]
     Judge(Judge),
+    /// Accounts of a server.
+    #[command(subcommand, after_help = "Example:\n  serin user create dana --email dana@example.org")]
+    User(people::User),
+    /// Tokens of a server's accounts.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  serin token create dana\n  serin token create robot --read-only --days 90"
+    )]
+    Token(people::Token),
     /// Projects of a server.
     #[command(subcommand, after_help = "Example:\n  serin project create shop --default-branch develop")]
     Project(Project),
@@ -113,6 +124,12 @@ pub enum Command {
     /// Releases the next pool, or the pool that is named.
     #[command(after_help = "Example:\n  serin release --project shop production --pool a")]
     Release(Release),
+    /// Agrees to the release that waits for approvals.
+    #[command(after_help = "Example:\n  serin approve --project shop production")]
+    Approve(people::Approve),
+    /// Lets a release go on without its approvals and in a freeze; for administrators, with a reason.
+    #[command(after_help = "Example:\n  serin override --project shop production --reason 'customers cannot pay'")]
+    Override(people::Override),
     /// Rolls the environment's rollout back.
     #[command(after_help = "Example:\n  serin rollback --project shop production")]
     Rollback(Environment),

@@ -6,6 +6,7 @@ mod graph;
 mod judge;
 mod lint;
 mod list;
+mod people;
 mod quality;
 mod remote;
 mod run;

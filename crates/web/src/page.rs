@@ -24,7 +24,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serin_server::error::{Error, Kind, Result};
-use serin_server::{App, api, git_http, project as projects_of};
+use serin_server::{App, api, auth, git_http, project as projects_of};
 use tower::ServiceExt;
 
 use crate::address::{self, Address, Place, encode, is_local};
@@ -139,6 +139,7 @@ async fn post(visit: &Visit, parts: Parts, body: Body) -> Result<Response> {
         Address::Logout => return login::leave(visit, &headers).await,
         Address::Preferences => return Ok(prefer(&fields)),
         _ if visit.account.is_none() => return Ok(to_login(visit)),
+        _ if !visit.may_write => return Err(auth::read_only()),
         Address::NewProject => return projects::create(visit, &fields).await,
         _ => {}
     }

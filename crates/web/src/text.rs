@@ -41,6 +41,14 @@ impl Language {
         }
     }
 
+    /// What stands between names in a list.
+    pub(crate) fn comma(self) -> &'static str {
+        match self {
+            Self::English => ", ",
+            Self::Chinese => "、",
+        }
+    }
+
     /// A number of things, such as `3 nodes`.
     pub(crate) fn count(self, number: usize, (one, many, zh): (&str, &str, &str)) -> String {
         match self {
@@ -75,6 +83,9 @@ texts! {
     accept_ask: "Accept what the judge could not decide?", "接受判定系统无法得出结论的灰度？";
     accept_then: "The canary counts as passed on your word, and the delivery goes on.", "由您确认灰度通过，交付继续进行。";
     all: "All", "全部";
+    approve: "Approve", "批准";
+    approve_ask: "Approve this release?", "批准此次发布？";
+    approve_then: "Your name is kept with this version. A new version needs new approvals.", "将记录您的姓名与此版本；新版本需要重新审批。";
     artifacts: "Artifacts", "产物";
     attempt: "attempt", "第几次尝试";
     baseline: "baseline", "基线";
@@ -226,6 +237,10 @@ texts! {
     password_hint: "The server printed a token at its first start.", "服务器首次启动时会打印一个令牌。";
     path: "Path", "路径";
     path_hint: "Such as shop or team/shop. Empty: made of the name.", "例如 shop 或 team/shop。留空则由名称生成。";
+    override_ask: "Release without approvals, or in a freeze?", "不经审批或在冻结期内发布？";
+    override_terms: "Override", "越权放行";
+    override_then: "The release need not be approved, and no window holds it. Your name and reason are kept and told to the project.",
+        "此次发布无需审批，也不受冻结期限制。您的姓名与理由将被记录并通知项目成员。";
     pause: "Pause", "暂停";
     pause_ask: "Pause this rollout?", "暂停本次发布流程？";
     pause_then: "Nothing moves any more until somebody resumes. Traffic stays as it is; a failed verdict still turns it back.",
@@ -306,6 +321,19 @@ texts! {
     quality_runs: "runs", "次运行";
     quality_still_failing: "still failing", "仍然失败";
     integration_tests: "Integration tests", "集成测试";
+    terms: "Terms of the release", "发布条件";
+    terms_anybody: "anybody", "任何人";
+    terms_approvals: "Approvals", "审批";
+    terms_free: "Not frozen", "未冻结";
+    terms_frozen: "Frozen", "已冻结";
+    terms_frozen_until: "no pool begins before {1} ({2})", "{1} 之前不发布任何服务池（{2}）";
+    terms_given: "{1} of {2} approvals", "{2} 个审批已通过 {1} 个";
+    terms_nobody: "nobody: every approver wrote part of the change", "无人可审批：所有审批人都参与了此变更";
+    terms_not_authors: "whoever did not write the change; {1} wrote it", "未参与此变更的人；参与者：{1}";
+    terms_overridden: "Overridden", "已越权放行";
+    terms_overridden_by: "{1} lets it go on against its terms: {2}", "{1} 不顾发布条件放行：{2}";
+    terms_who: "May approve", "可审批";
+    terms_windows: "no releases in {1}", "以下时段不发布：{1}";
     tests_no_report: "left no report of tests", "没有测试报告";
     quality_removed: "removed", "已移除";
     quality_slower: "much slower", "明显变慢";

@@ -26,6 +26,8 @@ pub(crate) struct Visit {
     pub(crate) app: Arc<App>,
     /// Who asks.
     pub(crate) account: Option<Account>,
+    /// Whether what proves it allows this request.
+    pub(crate) may_write: bool,
     /// In which language.
     pub(crate) language: Language,
     /// `light`, `dark`, `system`.
@@ -49,9 +51,10 @@ impl Visit {
     /// Where the database fails.
     pub(crate) async fn new(app: Arc<App>, parts: &Parts) -> Result<Self> {
         let headers = &parts.headers;
-        let account = auth::account_of(&app, headers).await?;
+        let proven = auth::account_of(&app, headers).await?;
         let mut visit = Self::anonymous(app, parts);
-        visit.account = account;
+        visit.may_write = proven.as_ref().is_some_and(|proven| auth::may(proven, &parts.method, parts.uri.path()));
+        visit.account = proven.map(|proven| proven.account);
         Ok(visit)
     }
 
@@ -71,6 +74,7 @@ impl Visit {
         Self {
             app,
             account: None,
+            may_write: false,
             language: chosen.unwrap_or_else(|| Language::accepted(accepted)),
             theme: theme(cookie(headers, THEME_COOKIE).as_deref().unwrap_or("")),
             here,

@@ -286,12 +286,56 @@ pub struct Rollout {
     /// The jobs that ran against its nodes, with what their reports of tests say.
     #[serde(default)]
     pub tests: Vec<RolloutTest>,
+    /// What a release needs besides a click; `None`: nothing.
+    #[serde(default)]
+    pub terms: Option<ReleaseTerms>,
     /// What happened so far.
     pub timeline: Vec<TimelineEntry>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
     pub finished_at: Option<String>,
+}
+
+/// What a release needs besides a click.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseTerms {
+    /// People who must agree before the first pool.
+    pub approvals_required: u32,
+    /// How many of them are still missing.
+    pub approvals_left: u32,
+    /// Who agreed.
+    pub approved_by: Vec<String>,
+    /// Who may agree; empty: whoever did not write the change.
+    pub approvers: Vec<String>,
+    /// Who wrote the change; they do not count.
+    pub authors: Vec<String>,
+    /// Windows in which no pool begins.
+    pub freeze: Vec<String>,
+    /// The window that holds now.
+    pub frozen: Option<Frozen>,
+    /// Who lets it go on against its terms.
+    pub overridden: Option<Overridden>,
+}
+
+/// A window without releases that holds now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The window, as written.
+    pub window: String,
+    /// When no window holds any more, RFC 3339.
+    pub until: String,
+    /// The same for people, in the window's time zone.
+    pub ends: String,
+}
+
+/// A person's word that a release goes on against its terms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overridden {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A job that ran against the nodes of a rollout.
@@ -345,7 +389,7 @@ pub struct RolloutStep {
 /// Something that a person may do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RolloutAction {
-    /// `release`, `pause`, `resume`, `abort`, `roll_back`.
+    /// `release`, `pause`, `resume`, `accept`, `abort`, `roll_back`, `approve`, `override`.
     pub action: String,
     /// The pool, for `release`.
     pub pool: Option<String>,
@@ -364,9 +408,9 @@ pub struct TimelineEntry {
 }
 
 /// `POST /projects/:id/environments/:name/rollout`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RolloutCommand {
-    /// `release`, `pause`, `resume`, `accept`, `abort`, `roll_back`.
+    /// `release`, `pause`, `resume`, `accept`, `abort`, `roll_back`, `approve`, `override`.
     pub action: String,
     /// The pool, for `release`.
     #[serde(default)]
@@ -374,9 +418,12 @@ pub struct RolloutCommand {
     /// Which comparison of the judge, for `accept`; a click on an older one changes nothing.
     #[serde(default)]
     pub watch: Option<u32>,
-    /// Why, for `abort`.
+    /// Why, for `abort` and `override`.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The version that is approved, for `approve`: another one than the rollout's is refused.
+    #[serde(default)]
+    pub digest: Option<String>,
 }
 
 /// A tick of the judge, for charts: each metric's value on every node.
@@ -491,4 +538,62 @@ pub struct Problem {
     /// What to do.
     #[serde(default)]
     pub hint: Option<String>,
+}
+
+/// An account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// Its number.
+    pub id: i64,
+    /// Its name at login.
+    pub username: String,
+    /// Its name for people.
+    pub name: String,
+    /// Whether it may do everything.
+    pub is_admin: bool,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// `POST /users`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewUser {
+    /// Its name at login.
+    pub username: String,
+    /// Its name for people; the login name where not given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its address, as it stands in the person's commits.
+    pub email: String,
+    /// Its password; without one it logs in with tokens.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Whether it may do everything.
+    #[serde(default)]
+    pub admin: bool,
+}
+
+/// `POST /users/:user/personal_access_tokens`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// `api`, `read_api`.
+    pub scopes: Vec<String>,
+    /// Days that it lasts; for ever where not given.
+    #[serde(default)]
+    pub expires_in_days: Option<i64>,
+}
+
+/// A new token; its secret is shown this once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Token {
+    /// Whose it is.
+    pub user: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// `api` or `read_api`.
+    pub scopes: Vec<String>,
+    /// The secret.
+    pub token: String,
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use serin_wire::rest;
 
+use super::people;
 use crate::cli::{Command, Environment, Format, Job, MergeRequest, Of, Package, PackageOf, Pipeline, Project, Server};
 use crate::client::{Client, part};
 use crate::terminal::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled};
@@ -14,6 +15,10 @@ use crate::terminal::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW, styled};
 /// Carries such a command out.
 pub async fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::User(command) => people::user(command).await?,
+        Command::Token(command) => people::token(command).await?,
+        Command::Approve(command) => people::approve(command).await?,
+        Command::Override(command) => people::override_terms(command).await?,
         Command::Project(command) => project(command).await?,
         Command::Mr(command) => merge_request(command).await?,
         Command::Pipeline(command) => pipeline(command).await?,
@@ -36,11 +41,11 @@ pub async fn run(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn client(server: &Server) -> Client {
+pub(super) fn client(server: &Server) -> Client {
     Client::new(&server.server, &server.token)
 }
 
-fn show<T: Serialize>(format: Format, data: &T, lines: impl FnOnce() -> Vec<String>) -> Result<()> {
+pub(super) fn show<T: Serialize>(format: Format, data: &T, lines: impl FnOnce() -> Vec<String>) -> Result<()> {
     match format {
         Format::Json => terminal::json(data)?,
         Format::Text => lines().iter().for_each(|line| terminal::line(line)),
@@ -234,7 +239,7 @@ async fn status(environment: &Environment) -> Result<()> {
     show(environment.of.server.format, &found, || environment_lines(&found))
 }
 
-async fn get(of: &Of, name: &str) -> Result<rest::Environment> {
+pub(super) async fn get(of: &Of, name: &str) -> Result<rest::Environment> {
     client(&of.server).get(&format!("/projects/{}/environments/{}", part(&of.project), part(name))).await
 }
 
@@ -252,14 +257,14 @@ async fn resume(of: &Of, name: &str) -> Result<()> {
     let actions = get(of, name).await?.rollout.map(|rollout| rollout.actions).unwrap_or_default();
     let watch = actions.iter().find(|action| action.action == "accept").and_then(|action| action.watch);
     let action = if watch.is_some() { "accept" } else { "resume" };
-    send(of, name, rest::RolloutCommand { action: action.to_owned(), pool: None, watch, reason: None }).await
+    send(of, name, rest::RolloutCommand { action: action.to_owned(), watch, ..Default::default() }).await
 }
 
 async fn act(of: &Of, name: &str, (action, pool): (&str, Option<String>)) -> Result<()> {
-    send(of, name, rest::RolloutCommand { action: action.to_owned(), pool, watch: None, reason: None }).await
+    send(of, name, rest::RolloutCommand { action: action.to_owned(), pool, ..Default::default() }).await
 }
 
-async fn send(of: &Of, name: &str, body: rest::RolloutCommand) -> Result<()> {
+pub(super) async fn send(of: &Of, name: &str, body: rest::RolloutCommand) -> Result<()> {
     let path = format!("/projects/{}/environments/{}/rollout", part(&of.project), part(name));
     let after: rest::Environment = client(&of.server).post(&path, &body).await?;
     show(of.server.format, &after, || environment_lines(&after))
@@ -288,6 +293,7 @@ pub fn environment_lines(environment: &rest::Environment) -> Vec<String> {
         let message = rollout.message.as_deref().unwrap_or_default();
         lines.push(format!("{} of {}: {message}", rollout.kind, short(&rollout.digest)));
         lines.extend(rollout.verdict_text.iter().map(|text| format!("  judge: {text}")));
+        lines.extend(rollout.terms.iter().flat_map(people::terms_lines));
         lines.extend(rollout.tests.iter().flat_map(tests_lines));
         let may: Vec<String> = rollout.actions.iter().map(action_text).collect();
         if !may.is_empty() {

@@ -368,7 +368,7 @@ impl<'a> Story<'a> {
         self.say(&styled(YELLOW, "the judge could not tell; a person accepts"));
         let accept = rollout.actions.iter().find(|action| action.action == "accept");
         let watch = accept.and_then(|action| action.watch);
-        let command = rest::RolloutCommand { action: "accept".to_owned(), pool: None, watch, reason: None };
+        let command = rest::RolloutCommand { action: "accept".to_owned(), watch, ..Default::default() };
         self.act(&command).await
     }
 
@@ -511,8 +511,7 @@ impl<'a> Story<'a> {
         let next = rollout.actions.iter().find(|action| action.action == "release").and_then(|next| next.pool.clone());
         let Some(pool) = next else { return Ok(()) };
         self.say(&format!("a person releases pool {}", styled(BOLD, &pool)));
-        let command =
-            rest::RolloutCommand { action: "release".to_owned(), pool: Some(pool), watch: None, reason: None };
+        let command = rest::RolloutCommand { action: "release".to_owned(), pool: Some(pool), ..Default::default() };
         self.act(&command).await
     }
 

@@ -1,12 +1,13 @@
 //! Environments: pools, nodes, the rollout with its steps, the comparison of canary and baseline, and the buttons.
 
+mod terms;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serin_model::PoolName;
-use serin_rollout::Event;
-use serin_server::delivery::{self, view};
+use serin_server::delivery::{command, view};
 use serin_server::error::{Error, Result};
+use serin_store::account::Account;
 use serin_store::delivery as stored;
 use serin_store::project::Project;
 use serin_wire::rest;
@@ -20,6 +21,7 @@ use crate::reply::{html, redirect};
 use crate::show::{self, At};
 use crate::text::{Language, Text};
 use crate::visit::Visit;
+use terms::TermRow;
 
 /// Milliseconds after which nodes are shown anew in any case.
 const EVERY_MS: u32 = 2_000;
@@ -59,6 +61,7 @@ struct Page {
     e: EnvironmentRow,
     acts: Vec<Act>,
     rollout_id: i64,
+    digest: String,
     rollout: Option<RolloutView>,
     pools: Vec<PoolView>,
     history: Vec<HistoryRow>,
@@ -78,7 +81,8 @@ struct Act {
     icon: &'static str,
     danger: bool,
     primary: bool,
-    wants_reason: bool,
+    /// Whether a reason is asked for, and whether there must be one.
+    reason: Option<bool>,
     asked: bool,
 }
 
@@ -93,6 +97,7 @@ struct RolloutView {
     canary: String,
     share: Option<String>,
     steps: Vec<StepView>,
+    terms: Vec<TermRow>,
     verdict: Option<VerdictView>,
     tests: Vec<TestsView>,
     message: Option<String>,
@@ -229,25 +234,21 @@ pub(crate) async fn act(visit: &Visit, project: &Project, (name, fields): (&str,
     if current.map(|current| current.id) != shown {
         return Err(Error::conflict(visit.t().changed_meanwhile));
     }
-    delivery::step(&visit.app, row.id, event(visit, fields)?).await?;
+    let command = command_of(fields)?;
+    command::carry_out(&visit.app, &row, (&command, visit.account()?)).await?;
     let path = visit.here.split('?').next().unwrap_or("/");
     Ok(redirect(path))
 }
 
-fn event(visit: &Visit, fields: &Fields) -> Result<Event> {
-    let by = visit.account()?.username.clone();
-    let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
-    Ok(match text("action").as_str() {
-        "release" => Event::ReleasePool { pool: PoolName(text("pool")), by },
-        "pause" => Event::Pause { by },
-        "resume" => Event::Resume { by },
-        "accept" => {
-            let watch = text("watch").parse().map_err(|_| Error::invalid("what is accepted is not named"))?;
-            Event::Accept { watch, by }
-        }
-        "abort" => Event::Abort { by, reason: text("reason") },
-        "roll_back" => Event::RollBack { by },
-        other => return Err(Error::invalid(format!("`{other}` is nothing that can be done to a rollout"))),
+fn command_of(fields: &Fields) -> Result<rest::RolloutCommand> {
+    let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned());
+    let watch = text("watch").map(|watch| watch.parse()).transpose();
+    Ok(rest::RolloutCommand {
+        action: text("action").unwrap_or_default(),
+        pool: text("pool"),
+        watch: watch.map_err(|_| Error::invalid("what is accepted is not named"))?,
+        reason: text("reason"),
+        digest: text("digest"),
     })
 }
 
@@ -276,7 +277,8 @@ fn page(
     Page {
         f,
         e: summary(visit, project, &environment),
-        acts: current.map(|rollout| acts(rollout, asked, t)).unwrap_or_default(),
+        acts: current.map(|rollout| acts(rollout, (asked, visit.account.as_ref()), t)).unwrap_or_default(),
+        digest: current.map(|rollout| rollout.digest.clone()).unwrap_or_default(),
         rollout_id: current.map_or(0, |rollout| rollout.id),
         rollout: current.map(|rollout| rollout_view(rollout, project, visit.language)),
         pools: pools(&environment, (&api, t)),
@@ -333,6 +335,7 @@ fn rollout_view(rollout: &rest::Rollout, project: &Project, language: Language) 
         canary: rollout.canary.join(", "),
         share: (rollout.share > 0.0).then(|| show::percent(rollout.share)),
         steps: rollout.steps.iter().map(|step| step_view(step, t)).collect(),
+        terms: rollout.terms.iter().flat_map(|terms| terms::rows(terms, language)).collect(),
         judged: verdict.is_some() || rollout.kind != "deploy",
         verdict,
         tests: rollout.tests.iter().map(|test| tests_view(test, project, language)).collect(),
@@ -381,11 +384,12 @@ fn step_view(step: &rest::RolloutStep, t: &'static Text) -> StepView {
 }
 
 /// The buttons, always in the same order.
-fn acts(rollout: &rest::Rollout, asked: Option<&str>, t: &'static Text) -> Vec<Act> {
-    let order = ["release", "accept", "resume", "pause", "roll_back", "abort"];
+fn acts(rollout: &rest::Rollout, (asked, account): (Option<&str>, Option<&Account>), t: &'static Text) -> Vec<Act> {
+    let order = ["approve", "release", "accept", "resume", "pause", "override", "roll_back", "abort"];
+    let may = |action: &&rest::RolloutAction| terms::may(action, rollout.terms.as_ref(), account);
     let place = |action: &rest::RolloutAction| order.iter().position(|known| *known == action.action);
     let mut actions: Vec<&rest::RolloutAction> =
-        rollout.actions.iter().filter(|action| place(action).is_some()).collect();
+        rollout.actions.iter().filter(|action| place(action).is_some()).filter(may).collect();
     actions.sort_by_key(|action| place(action));
     actions.into_iter().map(|action| act_view(action, asked, t)).collect()
 }
@@ -397,6 +401,8 @@ fn act_view(action: &rest::RolloutAction, asked: Option<&str>, t: &'static Text)
         "accept" => (t.accept, t.accept_ask, t.accept_then, icon::SUCCESS),
         "resume" => (t.resume, t.resume_ask, t.resume_then, icon::PLAY),
         "abort" => (t.abort, t.abort_ask, t.abort_then, icon::STOP),
+        "approve" => (t.approve, t.approve_ask, t.approve_then, icon::SUCCESS),
+        "override" => (t.override_terms, t.override_ask, t.override_then, icon::HAND),
         _ => (t.roll_back, t.roll_back_ask, t.roll_back_then, icon::ROLL_BACK),
     };
     let id = match &action.pool {
@@ -411,9 +417,13 @@ fn act_view(action: &rest::RolloutAction, asked: Option<&str>, t: &'static Text)
         question,
         consequence,
         icon,
-        danger: matches!(action.action.as_str(), "abort" | "roll_back"),
-        primary: matches!(action.action.as_str(), "release" | "accept" | "resume"),
-        wants_reason: action.action == "abort",
+        danger: matches!(action.action.as_str(), "abort" | "roll_back" | "override"),
+        primary: matches!(action.action.as_str(), "release" | "accept" | "resume" | "approve"),
+        reason: match action.action.as_str() {
+            "abort" => Some(false),
+            "override" => Some(true),
+            _ => None,
+        },
         action: action.action.clone(),
         id,
     }
@@ -532,6 +542,7 @@ mod tests {
             verdict_text: None,
             verdict_text_zh: None,
             tests: Vec::new(),
+            terms: None,
             timeline: vec![entry(1, "started"), entry(2, "step 1: 5 % of the traffic \"</script>")],
             created_at: String::new(),
             finished_at: None,
@@ -542,9 +553,9 @@ mod tests {
     fn buttons_keep_their_order() {
         let shown = rollout(&[("abort", None), ("unknown", None), ("pause", None), ("release", Some("a\"b"))]);
         let ids: Vec<String> =
-            acts(&shown, Some("abort"), Language::English.text()).into_iter().map(|act| act.id).collect();
+            acts(&shown, (Some("abort"), None), Language::English.text()).into_iter().map(|act| act.id).collect();
         assert_eq!(ids, ["release-a%22b", "pause", "abort"]);
-        assert!(acts(&shown, Some("abort"), Language::English.text())[2].asked);
+        assert!(acts(&shown, (Some("abort"), None), Language::English.text())[2].asked);
     }
 
     #[test]

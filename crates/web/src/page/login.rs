@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serin_server::auth::{self, SESSION_COOKIE, SESSION_MS};
 use serin_server::error::Result;
-use serin_store::account::Account;
+use serin_store::account::Proven;
 
 use super::{Fields, local};
 use crate::address::is_local;
@@ -41,7 +41,7 @@ pub(crate) async fn show(visit: &Visit) -> Result<Response> {
         return html(StatusCode::OK, &Page::new(visit, to, None));
     };
     match auth::login_link_use(&visit.app, link).await? {
-        Some(account) => begin(visit, &account, to).await,
+        Some(proven) => begin(visit, &proven, to).await,
         None => html(StatusCode::FORBIDDEN, &Page::new(visit, to, Some(visit.t().login_link_used))),
     }
 }
@@ -53,10 +53,10 @@ pub(crate) async fn show(visit: &Visit) -> Result<Response> {
 pub(crate) async fn enter(visit: &Visit, fields: &Fields) -> Result<Response> {
     let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     let username = field("username").trim();
-    let account = auth::by_password(&visit.app, username, field("password")).await?;
+    let proven = auth::by_password(&visit.app, username, field("password")).await?;
     // A token is a password of its owner alone.
-    match account.filter(|account| account.username == username) {
-        Some(account) => begin(visit, &account, local(fields)).await,
+    match proven.filter(|proven| proven.account.username == username) {
+        Some(proven) => begin(visit, &proven, local(fields)).await,
         None => {
             let mut page = Page::new(visit, local(fields), Some(visit.t().login_failed));
             page.username = username.to_owned();
@@ -65,8 +65,8 @@ pub(crate) async fn enter(visit: &Visit, fields: &Fields) -> Result<Response> {
     }
 }
 
-async fn begin(visit: &Visit, account: &Account, to: &str) -> Result<Response> {
-    let session = auth::session_create(&visit.app, account).await?;
+async fn begin(visit: &Visit, proven: &Proven, to: &str) -> Result<Response> {
+    let session = auth::session_create(&visit.app, proven).await?;
     let mut response = redirect(to);
     set_cookie(&mut response, SESSION_COOKIE, (&session, SESSION_MS / 1000));
     Ok(response)

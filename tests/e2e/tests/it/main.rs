@@ -1,5 +1,6 @@
 //! The whole program from outside: the real binary, real Git, real HTTP.
 
+mod approvals;
 mod artifacts;
 mod authorization;
 mod canary;
