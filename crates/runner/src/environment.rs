@@ -9,10 +9,12 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serin_model::plan::Variable;
 
 use crate::expand::expand_with;
+use crate::script::Shell;
 
 /// Variables of the machine that a job may see.
 const PASSED_ON: [&str; 19] = [
@@ -45,6 +47,8 @@ const ENTRY_BYTES_MAX: usize = 128 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEnvironment {
     entries: Vec<(OsString, OsString)>,
+    /// The shell that was found by it, for all clones.
+    shell: Arc<OnceLock<Shell>>,
 }
 
 impl Default for HostEnvironment {
@@ -73,12 +77,20 @@ impl HostEnvironment {
                 entries.push((name.into(), value.into()));
             }
         }
-        Self { entries }
+        Self { entries, shell: Arc::default() }
     }
 
     /// Nothing of the machine.
     pub(crate) fn none() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), shell: Arc::default() }
+    }
+
+    /// The shell of this machine that jobs run in; what was found is not looked for again.
+    pub(crate) fn shell(&self) -> Option<Shell> {
+        match self.shell.get() {
+            Some(shell) => Some(shell.clone()),
+            None => Shell::find(self).map(|found| self.shell.get_or_init(|| found).clone()),
+        }
     }
 
     /// The value of a variable of the machine.

@@ -58,7 +58,7 @@ impl Executor {
 
     /// The shell executor; `why` tells why the job's image is not used.
     pub(crate) fn shell(host: &HostEnvironment, why: &'static str) -> Result<Self, String> {
-        let shell = Shell::find(host).ok_or("no `bash` and no `sh` in the search path")?;
+        let shell = host.shell().ok_or("no `bash` and no `sh` in the search path")?;
         Ok(Self::Shell { shell, why })
     }
 

@@ -21,7 +21,9 @@ const GUARD_PATIENCE: Duration = Duration::from_secs(20);
 /// Time in which the last output arrives after the guard's end.
 pub(crate) const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of output that are read at once; with the pipe, all that is held of it.
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 32 << 10;
+/// Bytes of what is read at once after the job's end, which is nothing as a rule.
+const REST_BYTES: usize = 4 << 10;
 /// Marks every process of one script in its environment, should a job kill its guard.
 pub(crate) const MARK: &str = "SERIN_JOB_MARK";
 /// Rounds of looking for what a killed guard left behind.
@@ -90,17 +92,16 @@ pub(crate) async fn run(guards: &Guards, mut spec: Spec, stop: Stop<'_>, trace: 
 
 /// Passes the output on until its end, or until nobody is left who could write.
 async fn pump(output: &mut pipe::Receiver, trace: &mut Trace<'_>, over: &CancelToken) {
-    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut buffer = Vec::with_capacity(CHUNK_BYTES);
     loop {
-        let length = tokio::select! {
-            read = output.read(&mut buffer) => match read {
-                Ok(length @ 1..) => length,
-                _ => return,
-            },
+        tokio::select! {
+            read = output.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
             () = over.cancelled() => break,
-        };
-        trace.write(&buffer[..length]).await;
+        }
+        trace.write(&buffer).await;
+        buffer.clear();
     }
+    buffer.resize(REST_BYTES, 0);
     while let Ok(length @ 1..) = nix::unistd::read(&*output, &mut buffer) {
         trace.write(&buffer[..length]).await;
     }

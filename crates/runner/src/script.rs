@@ -23,7 +23,7 @@ impl Shell {
         Self { program: "sh".into(), kind: Kind::Posix }
     }
 
-    /// bash where it is in the search path, else sh.
+    /// bash where it is in the search path, else sh; [`HostEnvironment::shell`] remembers it.
     pub(crate) fn find(host: &HostEnvironment) -> Option<Self> {
         let path = host.get("PATH")?;
         let find = |name: &str| {

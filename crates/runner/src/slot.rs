@@ -68,10 +68,10 @@ impl Slot {
         let known: Record =
             std::fs::read(record).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let known: HashMap<&Path, &(Seen, Seen)> = known.iter().map(|(path, seen)| (path.as_path(), seen)).collect();
-        let mut looker = Looker::default();
-        let seen = snapshot.entries().iter().map(|entry| {
+        let mut looker = Looker::new(snapshot.folder(), snapshot.entries());
+        let seen = snapshot.entries().iter().enumerate().map(|(index, entry)| {
             let (here, there) = known.get(entry.path.as_path())?;
-            (looker.look(snapshot.folder(), &entry.path) == Some(*there)).then_some(*here)
+            (looker.look(index) == Some(*there)).then_some(*here)
         });
         let seen = Mutex::new(seen.collect());
         Self { snapshot, builds_dir, seen }
@@ -92,12 +92,10 @@ impl Slot {
         }
         self.restore(&project)?;
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut looker = Looker::default();
-        let entries = self.snapshot.entries().iter().zip(seen.iter());
+        let mut looker = Looker::new(self.snapshot.folder(), self.snapshot.entries());
+        let entries = self.snapshot.entries().iter().zip(seen.iter()).enumerate();
         let known: Record = entries
-            .filter_map(|(entry, here)| {
-                Some((entry.path.clone(), ((*here)?, looker.look(self.snapshot.folder(), &entry.path)?)))
-            })
+            .filter_map(|(index, (entry, here))| Some((entry.path.clone(), ((*here)?, looker.look(index)?))))
             .collect();
         std::fs::write(record, serde_json::to_vec(&known)?)?;
         Ok(known.iter().map(|(_, (here, _))| here.size).sum())
@@ -155,24 +153,31 @@ impl From<&FileStat> for Seen {
     }
 }
 
-/// Looks at entries one after the other; those of one folder share its descriptor, which saves a walk along the path.
-#[derive(Default)]
-struct Looker {
-    folder: Option<(PathBuf, Option<OwnedFd>)>,
+/// Looks at the entries of a snapshot one after the other, in a copy of it; those of one folder share its descriptor,
+/// which saves a walk along the path.
+struct Looker<'a> {
+    project: &'a Path,
+    entries: &'a [Entry],
+    folder: Option<(usize, Option<OwnedFd>)>,
 }
 
-impl Looker {
-    fn look(&mut self, project: &Path, path: &Path) -> Option<Seen> {
-        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
-            return project.symlink_metadata().ok().map(|metadata| Seen::from(&metadata));
-        };
-        if self.folder.as_ref().is_none_or(|(known, _)| known != above) {
+impl<'a> Looker<'a> {
+    fn new(project: &'a Path, entries: &'a [Entry]) -> Self {
+        Self { project, entries, folder: None }
+    }
+
+    fn look(&mut self, index: usize) -> Option<Seen> {
+        let entry = &self.entries[index];
+        if index == 0 {
+            return self.project.symlink_metadata().ok().map(|metadata| Seen::from(&metadata));
+        }
+        if self.folder.as_ref().is_none_or(|(known, _)| *known != entry.folder) {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let opened = nix::fcntl::open(&project.join(above), flags, Mode::empty()).ok();
-            self.folder = Some((above.to_owned(), opened));
+            let path = self.project.join(&self.entries[entry.folder].path);
+            self.folder = Some((entry.folder, nix::fcntl::open(&path, flags, Mode::empty()).ok()));
         }
         let (_, folder) = self.folder.as_ref()?;
-        let stat = fstatat(folder.as_ref()?, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        let stat = fstatat(folder.as_ref()?, entry.name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         Some(Seen::from(&stat))
     }
 }
@@ -188,9 +193,9 @@ struct Restoring<'a> {
 impl Restoring<'_> {
     fn tree(&mut self) -> io::Result<()> {
         let mut touched = Vec::new();
-        let mut looker = Looker::default();
+        let mut looker = Looker::new(self.project, self.snapshot.entries());
         for (index, entry) in self.snapshot.entries().iter().enumerate() {
-            let now = looker.look(self.project, &entry.path);
+            let now = looker.look(index);
             if now.is_some() && now == self.seen[index] {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! The files of a work tree at one moment, from which workspaces are made.
 
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,10 @@ pub struct Entry {
     pub path: PathBuf,
     /// What it is.
     pub kind: Kind,
+    /// The number of the folder that it is in; the top is in itself.
+    pub(crate) folder: usize,
+    /// Its name there.
+    pub(crate) name: CString,
 }
 
 /// What an entry of a snapshot is.
@@ -66,9 +72,11 @@ impl Snapshot {
 
     /// A folder as it is; nobody changes it any more.
     pub(crate) fn of_folder(folder: PathBuf) -> io::Result<Self> {
-        let mut entries = vec![Entry { path: PathBuf::new(), kind: Kind::Folder { mode: 0o700 } }];
+        let top = Kind::Folder { mode: 0o700 };
+        let mut entries = vec![Entry { path: PathBuf::new(), kind: top, folder: 0, name: CString::default() }];
         let mut next = 0;
         while let Some(entry) = entries.get(next) {
+            let number = next;
             next += 1;
             if !matches!(entry.kind, Kind::Folder { .. }) {
                 continue;
@@ -76,8 +84,10 @@ impl Snapshot {
             let above = entry.path.clone();
             for found in std::fs::read_dir(folder.join(&above))? {
                 let found = found?;
-                let kind = kind(&found)?;
-                entries.extend(kind.map(|kind| Entry { path: above.join(found.file_name()), kind }));
+                if let Some(kind) = kind(&found)? {
+                    let name = CString::new(found.file_name().as_bytes())?;
+                    entries.push(Entry { path: above.join(found.file_name()), kind, folder: number, name });
+                }
             }
             if entries.len() > ENTRIES_MAX {
                 return Err(io::Error::other(format!("it has more than {ENTRIES_MAX} files and folders")));
@@ -92,7 +102,7 @@ impl Snapshot {
         &self.folder
     }
 
-    /// All that it holds; a folder comes before what is in it.
+    /// All that it holds; a folder comes before what is in it, and that stands together.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries

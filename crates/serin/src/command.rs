@@ -48,7 +48,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             });
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run(run) => runtime()?.block_on(run::run(run)),
+        Command::Run(run) => single_threaded()?.block_on(run::run(run)),
         Command::Quality(quality) => quality::run(&quality),
         Command::Judge(judge) => runtime()?.block_on(judge::run(judge)),
         Command::Completions { shell } => {
@@ -61,6 +61,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// For work that is done by processes of its own: threads that wake each other would cost more than they give.
+fn single_threaded() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 /// Compiles a folder's pipeline and shows what was found; `None`: there are errors.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 const TEXT_BYTES_MAX: usize = 256 << 10;
 /// Texts in one list of a [`Spec`].
 const TEXTS_MAX: usize = 100_000;
+/// Bytes of one order.
+const ORDER_BYTES_MAX: usize = 64 << 20;
 const JOB: u8 = b'J';
 const TERMINATE: u8 = b'T';
 
@@ -42,7 +44,7 @@ impl Spec {
         out
     }
 
-    fn read_from(input: &mut impl Read) -> io::Result<Self> {
+    fn read_from(input: &mut &[u8]) -> io::Result<Self> {
         let program = take(input)?;
         let folder = PathBuf::from(take(input)?);
         let args = (0..take_length(input, TEXTS_MAX)?).map(|_| take(input)).collect::<io::Result<_>>()?;
@@ -65,29 +67,30 @@ pub(crate) enum Order {
 }
 
 impl Order {
+    /// A byte for the kind, the 32-bit big-endian length of what follows, and that.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Job(spec) => {
-                let mut out = vec![JOB];
-                out.extend(spec.to_bytes());
-                out
-            }
-            Self::Terminate { grace_ms } => {
-                let mut out = vec![TERMINATE];
-                out.extend(grace_ms.to_be_bytes());
-                out
-            }
-        }
+        let (kind, body) = match self {
+            Self::Job(spec) => (JOB, spec.to_bytes()),
+            Self::Terminate { grace_ms } => (TERMINATE, grace_ms.to_be_bytes().to_vec()),
+        };
+        let mut out = vec![kind];
+        put(&mut out, &body);
+        out
     }
 
+    /// Reads one order and nothing beyond it, in few calls: the input has no buffer.
     pub(crate) fn read_from(input: &mut impl Read) -> io::Result<Self> {
-        let mut kind = [0];
-        input.read_exact(&mut kind)?;
+        let mut head = [0; 5];
+        input.read_exact(&mut head)?;
+        let [kind, length @ ..] = head;
+        let mut body = vec![0; length_within(length, ORDER_BYTES_MAX)?];
+        input.read_exact(&mut body)?;
+        let mut body = body.as_slice();
         match kind {
-            [JOB] => Spec::read_from(input).map(Self::Job),
-            [TERMINATE] => {
+            JOB => Spec::read_from(&mut body).map(Self::Job),
+            TERMINATE => {
                 let mut grace = [0; 4];
-                input.read_exact(&mut grace)?;
+                body.read_exact(&mut grace)?;
                 Ok(Self::Terminate { grace_ms: u32::from_be_bytes(grace) })
             }
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "unknown order")),
@@ -136,16 +139,20 @@ fn put(out: &mut Vec<u8>, text: &[u8]) {
     out.extend(text);
 }
 
-fn take_length(input: &mut impl Read, max: usize) -> io::Result<usize> {
+fn take_length(input: &mut &[u8], max: usize) -> io::Result<usize> {
     let mut bytes = [0; 4];
     input.read_exact(&mut bytes)?;
+    length_within(bytes, max)
+}
+
+fn length_within(bytes: [u8; 4], max: usize) -> io::Result<usize> {
     match usize::try_from(u32::from_be_bytes(bytes)) {
         Ok(length) if length <= max => Ok(length),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "too long a text for the guard")),
     }
 }
 
-fn take(input: &mut impl Read) -> io::Result<OsString> {
+fn take(input: &mut &[u8]) -> io::Result<OsString> {
     let mut text = vec![0; take_length(input, TEXT_BYTES_MAX)?];
     input.read_exact(&mut text)?;
     Ok(OsString::from_vec(text))

@@ -164,14 +164,14 @@ fn kill_tree_but(root: u32, spared: &str) {
     }
 }
 
-/// The guard's input as the protocol has it: program, folder, arguments, environment, each with its length.
+/// The guard's input as the protocol has it: a job, the length of what follows, and program, folder, arguments and
+/// environment, each with its length.
 fn spec(desk: &Desk, script: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let put = |out: &mut Vec<u8>, text: &str| {
         out.write_all(&u32::try_from(text.len()).unwrap().to_be_bytes()).unwrap();
         out.write_all(text.as_bytes()).unwrap();
     };
-    out.push(b'J');
     put(&mut out, "/bin/bash");
     put(&mut out, "/");
     out.extend(2_u32.to_be_bytes());
@@ -182,7 +182,8 @@ fn spec(desk: &Desk, script: &str) -> Vec<u8> {
         put(&mut out, name);
         put(&mut out, value);
     }
-    out
+    let length = u32::try_from(out.len()).unwrap().to_be_bytes();
+    [&b"J"[..], &length, &out].concat()
 }
 
 #[tokio::test]
