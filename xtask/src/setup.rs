@@ -13,7 +13,7 @@ const GIT_VERSION_MIN: (u32, u32) = (2, 38);
 
 /// A program that tests start.
 struct Tool {
-    /// Names it may have.
+    /// Names it may have; a library goes by a path of its own.
     programs: &'static [&'static str],
     /// Its package in Debian.
     debian: &'static str,
@@ -49,6 +49,39 @@ const TOOLS: &[Tool] = &[
         debian: "prometheus",
         ubuntu: "prometheus",
         purpose: "the judge over a real Prometheus",
+    },
+    Tool { programs: &["go"], debian: "golang-go", ubuntu: "golang-go", purpose: "reports of Go's tests" },
+    Tool { programs: &["gotestsum"], debian: "gotestsum", ubuntu: "gotestsum", purpose: "reports of Go's tests" },
+    Tool { programs: &["mvn"], debian: "maven", ubuntu: "maven", purpose: "reports of Surefire" },
+    Tool {
+        programs: &["javac"],
+        debian: "default-jdk-headless",
+        ubuntu: "default-jdk-headless",
+        purpose: "reports of Surefire",
+    },
+    Tool {
+        programs: &["/usr/share/java/surefire-junit4.jar"],
+        debian: "libsurefire-java",
+        ubuntu: "libsurefire-java",
+        purpose: "reports of Surefire",
+    },
+    Tool {
+        programs: &["/usr/share/java/junit4.jar"],
+        debian: "junit4",
+        ubuntu: "junit4",
+        purpose: "reports of Surefire",
+    },
+    Tool {
+        programs: &["/usr/share/maven-repo/org/apache/maven/plugins/maven-compiler-plugin"],
+        debian: "libmaven-compiler-plugin-java",
+        ubuntu: "libmaven-compiler-plugin-java",
+        purpose: "reports of Surefire",
+    },
+    Tool {
+        programs: &["/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin"],
+        debian: "libmaven-resources-plugin-java",
+        ubuntu: "libmaven-resources-plugin-java",
+        purpose: "reports of Surefire",
     },
     Tool { programs: &["ctest"], debian: "cmake", ubuntu: "cmake", purpose: "reports of ctest" },
     Tool { programs: &["dockerd"], debian: "docker.io", ubuntu: "docker.io", purpose: "images and containers" },
@@ -94,11 +127,14 @@ fn is_there(tool: &Tool) -> bool {
     tool.programs.iter().any(|program| find(program).is_some())
 }
 
-/// Returns a program's place on PATH, or among the system's programs.
+/// Returns a program's place on PATH, or among the system's programs; an absolute path where there is something.
 pub fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(std::path::PathBuf::from);
-    std::env::split_paths(&path).chain(system).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+    std::env::split_paths(&path)
+        .chain(system)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file() || candidate.is_dir() && Path::new(program).is_absolute())
 }
 
 /// Tells whether a program runs: rustup leaves names on PATH behind which a component is missing.

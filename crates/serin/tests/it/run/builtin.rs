@@ -1,5 +1,7 @@
 //! The checks and tests that the built-in flows run where a repository names none: with the real tools.
 
+use std::process::Command;
+
 use super::json;
 use crate::installed;
 use crate::project::Project;
@@ -22,6 +24,59 @@ mod tests {
         std::fs::write(mark, \"\").unwrap();
         assert!(is_second);
     }
+}
+";
+const GO: &str = "package shop\n\nfunc Twice(n int) int {\n\treturn 2 * n\n}\n";
+const GO_TEST: &str = "\
+package shop
+
+import \"testing\"
+
+func TestTwice(t *testing.T) {
+	t.Run(\"small\", func(t *testing.T) {})
+	if Twice(2) != 4 {
+		t.Fatal(\"not 4\")
+	}
+}
+
+func TestWrong(t *testing.T) {
+	t.Errorf(\"%d is not 5\", Twice(2))
+}
+
+func TestLater(t *testing.T) {
+	t.Skip(\"later\")
+}
+";
+const POM: &str = "\
+<project xmlns='http://maven.apache.org/POM/4.0.0'>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>shop</groupId><artifactId>faulty</artifactId><version>1</version>
+  <properties>
+    <maven.compiler.source>8</maven.compiler.source>
+    <maven.compiler.target>8</maven.compiler.target>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>
+    <dependency><groupId>junit</groupId><artifactId>junit</artifactId><version>4.x</version><scope>test</scope></dependency>
+  </dependencies>
+</project>
+";
+const JAVA: &str =
+    "package shop;\n\npublic class Twice {\n    public static int of(int number) { return 2 * number; }\n}\n";
+const JAVA_TEST: &str = "\
+package shop;
+
+import static org.junit.Assert.assertEquals;
+import java.io.File;
+import java.io.IOException;
+import org.junit.Ignore;
+import org.junit.Test;
+
+public class TwiceTest {
+    @Test public void passes() { assertEquals(4, Twice.of(2)); }
+    @Test public void wrong() { assertEquals(5, Twice.of(2)); }
+    @Test public void wavers() throws IOException { assertEquals(false, new File(\"target/mark\").createNewFile()); }
+    @Ignore @Test public void later() {}
 }
 ";
 const PYTHON: &str = "import os\n\n\ndef twice(n):\n    if n == None:\n        return 0\n    return 2 * n\n";
@@ -90,4 +145,38 @@ fn javascript_is_checked_by_the_projects_own_eslint() {
     std::os::unix::fs::symlink(&modules, project.root().join("node_modules")).unwrap();
     let outcome = ran(&project, &["check-javascript"]);
     assert_eq!(rules(&outcome), ["ESLint eqeqeq 2"], "{outcome:#}");
+}
+
+#[test]
+fn go_is_tested_by_gotestsum_and_a_missing_linter_says_so() {
+    let project = repository(&[("go.mod", "module shop\n\ngo 1.19\n"), ("shop.go", GO), ("shop_test.go", GO_TEST)]);
+    let home = format!("GOCACHE={}", project.above().join("go-cache").display());
+    let outcome = ran(&project, &["test-go", "--var", &home]);
+    let tests = &outcome["quality"]["tests"];
+    let counts = ["passed", "failed", "skipped"].map(|word| tests[word].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(1)], "{outcome:#}");
+    assert_eq!(tests["newly_failing"], serde_json::json!(["shop TestWrong"]));
+    // A machine without the linter: nothing is on this path.
+    let path = format!("PATH={}", project.above().join("empty").display());
+    let said = project.serin(&["run", "--branch", "develop", "check-go", "--var", &path]);
+    assert!(said.output.contains("golangci-lint is not installed, so nothing was checked"), "{}", said.output);
+}
+
+#[test]
+fn java_is_tested_by_surefire_and_a_test_that_wavers_is_tried_again() {
+    let project = repository(&[
+        ("pom.xml", POM),
+        ("src/main/java/shop/Twice.java", JAVA),
+        ("src/test/java/shop/TwiceTest.java", JAVA_TEST),
+    ]);
+    // The system's own plugins, in a repository that this project may write to; nothing is fetched.
+    let plugins = project.above().join("maven");
+    installed::must(Command::new("cp").args(["--recursive", "--symbolic-link", "/usr/share/maven-repo"]).arg(&plugins));
+    project.write(".mvn/maven.config", format!("--offline\n-Dmaven.repo.local={}\n", plugins.display()));
+    project.commit("offline");
+    let outcome = ran(&project, &["test-java"]);
+    let tests = &outcome["quality"]["tests"];
+    let counts = ["passed", "failed", "skipped"].map(|word| tests[word].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(1)], "{outcome:#}");
+    assert_eq!(tests["newly_failing"], serde_json::json!(["shop.TwiceTest wrong"]));
 }
