@@ -5,6 +5,7 @@
 
 mod action;
 mod calendar;
+mod chinese;
 pub mod command;
 mod judging;
 mod platforms;

@@ -277,6 +277,9 @@ pub struct Rollout {
     pub actions: Vec<RolloutAction>,
     /// How it ended, or what it waits for, in a sentence.
     pub message: Option<String>,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub message_zh: Option<String>,
     /// The judge's last word: `continue`, `pass`, `fail`, `inconclusive`.
     pub verdict: Option<String>,
     /// The verdict in words, English.
@@ -405,6 +408,9 @@ pub struct TimelineEntry {
     pub at: i64,
     /// The sentence.
     pub message: String,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub message_zh: String,
 }
 
 /// `POST /projects/:id/environments/:name/rollout`.

@@ -11,7 +11,7 @@ use serin_wire::rest;
 
 use super::judging::AnswerRecord;
 use super::reconcile::Seen;
-use super::state;
+use super::{chinese, state};
 use crate::App;
 use crate::api::view::time;
 use crate::error::{Error, Result};
@@ -146,6 +146,10 @@ pub async fn rollout(app: &App, row: &rows::Rollout, machine: &Rollout) -> Resul
         steps: steps(machine),
         actions: actions(machine),
         message: Some(row.outcome.clone().unwrap_or_else(|| machine.phase.to_string())),
+        message_zh: Some(match &machine.phase {
+            Phase::Over(outcome) => chinese::outcome(outcome),
+            phase => chinese::phase(phase),
+        }),
         verdict: answer.as_ref().map(|answer| answer.verdict.clone()),
         verdict_text: answer.as_ref().map(|answer| answer.sentence.clone()),
         verdict_text_zh: answer.map(|answer| answer.sentence_zh),
@@ -180,6 +184,15 @@ fn terms(machine: &Rollout) -> Option<rest::ReleaseTerms> {
         frozen: machine.frozen().filter(|_| !machine.is_over()).map(frozen),
         overridden: machine.overridden.as_ref().map(overridden),
     })
+}
+
+/// How a rollout ended, in Chinese.
+#[must_use]
+pub fn outcome_in_chinese(row: &rows::Rollout) -> Option<String> {
+    match state::decode(row).ok()?.phase {
+        Phase::Over(outcome) => Some(chinese::outcome(&outcome)),
+        _ => None,
+    }
 }
 
 async fn last_answer(app: &App, row: &rows::Rollout, machine: &Rollout) -> Result<Option<AnswerRecord>> {
@@ -226,6 +239,7 @@ pub fn timeline(machine: &Rollout) -> Vec<rest::TimelineEntry> {
     let line = |(at, entry): &(serin_model::Timestamp, serin_rollout::Entry)| rest::TimelineEntry {
         at: at.0,
         message: entry.to_string(),
+        message_zh: chinese::entry(entry),
     };
     machine.history.iter().map(line).collect()
 }

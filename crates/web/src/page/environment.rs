@@ -199,7 +199,7 @@ fn summary(visit: &Visit, project: &Project, environment: &rest::Environment) ->
         digest: environment.digest.as_deref().map(show::digest),
         nodes_text: format!("{all}, {healthy} {healthy_word}"),
         url: environment.external_url.clone().filter(|url| url.starts_with("http://") || url.starts_with("https://")),
-        message: rollout.and_then(|rollout| rollout.message.clone()),
+        message: rollout.and_then(|rollout| message(rollout, visit.language)),
         releases_href: releases_href(project),
     }
 }
@@ -282,10 +282,10 @@ fn page(
         rollout_id: current.map_or(0, |rollout| rollout.id),
         rollout: current.map(|rollout| rollout_view(rollout, project, visit.language)),
         pools: pools(&environment, (&api, t)),
-        history: history.iter().skip(1).map(|row| history_row(row, t)).collect(),
+        history: history.iter().skip(1).map(|row| history_row(row, visit.language)).collect(),
         charts_href: format!("{api}/judge"),
         chart_names: chart_names(t),
-        chart_marks: chart_marks(current),
+        chart_marks: chart_marks(current, visit.language),
     }
 }
 
@@ -297,14 +297,30 @@ fn kind(word: &str, t: &'static Text) -> &'static str {
     }
 }
 
-fn history_row(row: &stored::Rollout, t: &'static Text) -> HistoryRow {
+fn history_row(row: &stored::Rollout, language: Language) -> HistoryRow {
+    let t = language.text();
+    let chinese = (language == Language::Chinese).then(|| view::outcome_in_chinese(row)).flatten();
     HistoryRow {
         id: row.id,
         kind: kind(&row.kind, t),
         mark: mark::phase(&row.phase, t),
         sha: show::sha(&row.commit_id),
-        outcome: row.outcome.clone(),
+        outcome: chinese.or_else(|| row.outcome.clone()),
         at: show::at(row.created_at),
+    }
+}
+
+/// How a rollout stands, in the reader's language.
+fn message(rollout: &rest::Rollout, language: Language) -> Option<String> {
+    let chinese = rollout.message_zh.clone().filter(|_| language == Language::Chinese);
+    chinese.or_else(|| rollout.message.clone())
+}
+
+/// What happened, in the reader's language.
+fn told(entry: &rest::TimelineEntry, language: Language) -> &str {
+    match language {
+        Language::Chinese if !entry.message_zh.is_empty() => &entry.message_zh,
+        _ => &entry.message,
     }
 }
 
@@ -322,7 +338,7 @@ fn rollout_view(rollout: &rest::Rollout, project: &Project, language: Language) 
     let timeline = rollout.timeline.iter().enumerate().skip(first).rev().map(|(key, entry)| EntryView {
         key,
         at: show::at(entry.at),
-        message: entry.message.clone(),
+        message: told(entry, language).to_owned(),
     });
     RolloutView {
         id: rollout.id,
@@ -334,12 +350,12 @@ fn rollout_view(rollout: &rest::Rollout, project: &Project, language: Language) 
         pipeline_href: format!("/{}/-/pipelines/{}", project.path, rollout.pipeline_id),
         canary: rollout.canary.join(", "),
         share: (rollout.share > 0.0).then(|| show::percent(rollout.share)),
-        steps: rollout.steps.iter().map(|step| step_view(step, t)).collect(),
+        steps: rollout.steps.iter().map(|step| step_view(step, &rollout.phase, t)).collect(),
         terms: rollout.terms.iter().flat_map(|terms| terms::rows(terms, language)).collect(),
         judged: verdict.is_some() || rollout.kind != "deploy",
         verdict,
         tests: rollout.tests.iter().map(|test| tests_view(test, project, language)).collect(),
-        message: rollout.message.clone(),
+        message: message(rollout, language),
         timeline: timeline.collect(),
         at: milliseconds(&rollout.created_at)
             .map_or_else(|| At { machine: String::new(), text: String::new() }, show::at),
@@ -374,13 +390,16 @@ fn milliseconds(rfc_3339: &str) -> Option<i64> {
     rfc_3339.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
-fn step_view(step: &rest::RolloutStep, t: &'static Text) -> StepView {
+fn step_view(step: &rest::RolloutStep, phase: &str, t: &'static Text) -> StepView {
     let (word, icon) = match step.state.as_str() {
         "done" => (t.step_done, icon::SUCCESS),
+        // Its turn has come, and a person's word is waited for.
+        "active" if phase == "awaiting_release" => (t.step_waiting, icon::HAND),
         "active" => (t.step_active, icon::RUNNING),
         _ => (t.step_waiting, icon::CREATED),
     };
-    StepView { name: step.name.clone(), state: step.state.clone(), word, icon }
+    let pool = step.name.strip_prefix("pool ").map(|pool| format!("{} {pool}", t.pool));
+    StepView { name: pool.unwrap_or_else(|| step.name.clone()), state: step.state.clone(), word, icon }
 }
 
 /// The buttons, always in the same order.
@@ -434,15 +453,17 @@ fn pools(environment: &rest::Environment, (api, t): (&str, &'static Text)) -> Ve
     let steps =
         environment.rollout.iter().filter(|rollout| rollout.kind == "release").flat_map(|rollout| &rollout.steps);
     let steps: Vec<&rest::RolloutStep> = steps.collect();
+    let phase = environment.rollout.as_ref().map(|rollout| rollout.phase.as_str()).unwrap_or_default();
     for node in &environment.nodes {
         let shown = node_view(node, (environment, api), t);
         match pools.iter_mut().find(|pool| pool.name == node.pool) {
             Some(pool) => pool.nodes.push(shown),
             None => {
                 let step = steps.iter().find(|step| step.name.strip_prefix("pool ") == Some(node.pool.as_str()));
-                let mark = step.map(|step| step_view(step, t)).map(|step| {
+                let mark = step.map(|step| step_view(step, phase, t)).map(|step| {
                     let class = match step.state.as_str() {
                         "done" => "ok",
+                        "active" if phase == "awaiting_release" => "warn",
                         "active" => "run",
                         _ => "idle",
                     };
@@ -504,10 +525,10 @@ fn chart_names(t: &'static Text) -> String {
 }
 
 /// Where phases began, for the charts' script.
-fn chart_marks(rollout: Option<&rest::Rollout>) -> String {
+fn chart_marks(rollout: Option<&rest::Rollout>, language: Language) -> String {
     let entries = rollout.iter().flat_map(|rollout| &rollout.timeline);
     let phases = entries.filter(|entry| PHASE_WORDS.iter().any(|word| entry.message.starts_with(word)));
-    let marks = phases.map(|entry| serde_json::json!({ "at": entry.at, "name": entry.message }));
+    let marks = phases.map(|entry| serde_json::json!({ "at": entry.at, "name": told(entry, language) }));
     serde_json::Value::from_iter(marks).to_string()
 }
 
@@ -524,7 +545,8 @@ mod tests {
             pool: pool.map(str::to_owned),
             watch: None,
         };
-        let entry = |at: i64, message: &str| rest::TimelineEntry { at, message: message.to_owned() };
+        let entry =
+            |at: i64, message: &str| rest::TimelineEntry { at, message: message.to_owned(), message_zh: String::new() };
         rest::Rollout {
             id: 1,
             kind: "canary".into(),
@@ -538,6 +560,7 @@ mod tests {
             steps: Vec::new(),
             actions: actions.iter().map(action).collect(),
             message: None,
+            message_zh: None,
             verdict: None,
             verdict_text: None,
             verdict_text_zh: None,
@@ -560,7 +583,7 @@ mod tests {
 
     #[test]
     fn charts_mark_phases() {
-        let marks = chart_marks(Some(&rollout(&[])));
+        let marks = chart_marks(Some(&rollout(&[])), Language::English);
         let parsed: serde_json::Value = serde_json::from_str(&marks).unwrap();
         assert_eq!(parsed.as_array().unwrap().len(), 1);
         assert_eq!(parsed[0]["at"], 2);

@@ -176,6 +176,10 @@ async fn nothing_is_released_in_a_window_and_back_is_always_possible() -> Result
     let page = server.ask(Method::GET, "/tiny/-/environments/production", None).await?.1;
     assert!(page.contains("no pool begins before") && page.contains("confirm=override"), "{page}");
     assert!(!page.contains("confirm=release"), "{page}");
+    let rollout = &environment["rollout"];
+    assert_eq!(rollout["message_zh"], "等待发布服务池 a");
+    let last = rollout["timeline"].as_array().and_then(|all| all.last()).context("timeline")?;
+    assert!(last["message_zh"].as_str().is_some_and(|said| said.starts_with("发布冻结至")), "{last}");
     // A crash forgets none of it.
     server.kill().await?;
     server.start_again().await?;
