@@ -9,6 +9,7 @@ mod container;
 mod engine;
 mod follow;
 mod image;
+mod log;
 mod probe;
 mod secret;
 mod ssh;
@@ -186,7 +187,7 @@ impl Platform for DockerPlatform {
         let there = container::list(&self.inner.engine, &self.inner.instance, Some(key)).await?;
         let newest = there.into_iter().max_by_key(|found| found.generation);
         let newest = newest.ok_or_else(|| Error::Unknown { key: key.clone() })?;
-        follow::last_lines(&self.inner.engine, &newest.id, last_lines).await
+        log::last_lines(&self.inner.engine, &newest.id, last_lines).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -377,6 +378,7 @@ impl Node {
             key: self.found.key.clone(),
             generation: self.found.generation,
             digest: Digest(self.found.digest.clone()),
+            host: None,
             address: seen.address,
             state: seen.state,
             detail: seen.detail,

@@ -56,10 +56,13 @@ impl Engine {
     /// Where none answers; the message says how to get one.
     pub async fn connect() -> Result<Self, Error> {
         let docker = Docker::connect_with_defaults().map_err(Error::docker("be reached"))?;
-        let docker = docker.negotiate_version().await.map_err(|error| Error::Docker {
+        let missing = |why: String| Error::Docker {
             attempt: "be reached",
-            reason: format!("{error}; install it (`apt-get install docker.io`), start `dockerd`, or set `DOCKER_HOST`"),
-        })?;
+            reason: format!("{why}; install it (`apt-get install docker.io`), start `dockerd`, or set `DOCKER_HOST`"),
+        };
+        let greeting = timeout(GREETING_TIMEOUT, docker.negotiate_version()).await;
+        let docker = greeting.map_err(|_| missing("it gives no answer".to_owned()))?;
+        let docker = docker.map_err(|error| missing(error.to_string()))?;
         Ok(Self { attendant: docker.clone(), docker, published_at: None })
     }
 

@@ -1,22 +1,18 @@
-//! Follows one container: its state by the engine's word and by health checks, its log line by line.
+//! Follows one container: its state by the engine's word and by health checks.
 
 use super::absence::Absence;
 use super::container::{self, Found};
+use super::log::{Counts, Log, last_lines, seconds_of};
 use super::probe::Prober;
 use super::{Engine, guard, now};
+use crate::NodeState;
 use crate::health::{self, Check};
-use crate::level::{self, Level};
-use crate::lines::Lines;
-use crate::{Error, NodeState};
-use bollard::container::LogOutput;
 use bollard::errors::Error as DockerError;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
-use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
-use futures_util::StreamExt;
+use bollard::query_parameters::InspectContainerOptions;
 use serin_model::Timestamp;
-use serin_model::service::{LogFormat, Restart};
+use serin_model::service::Restart;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -33,13 +29,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const DOUBT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Looked at that often even if no event tells anything.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// A log that breaks off while its container runs is followed again after that.
-const LOG_RETRY: Duration = Duration::from_millis(200);
 /// Lines, and bytes of each, that a failure's reason quotes.
 const LAST_LINES: usize = 10;
 const LAST_LINE_BYTES: usize = 300;
-/// Lines of a log that are read at once.
-const LINES_MAX: usize = 10_000;
 
 /// What is known of a container.
 #[derive(Clone, Debug)]
@@ -65,31 +57,6 @@ impl Seen {
             restarts: 0,
             counts: Arc::default(),
         }
-    }
-}
-
-/// Log lines of one process.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    lines: AtomicU64,
-    warn: AtomicU64,
-    error: AtomicU64,
-}
-
-impl Counts {
-    /// Lines, WARN lines, ERROR lines.
-    pub(super) fn read(&self) -> (u64, u64, u64) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.lines), read(&self.warn), read(&self.error))
-    }
-
-    fn take(&self, format: LogFormat, line: &[u8]) {
-        self.lines.fetch_add(1, Ordering::Relaxed);
-        match level::of(format, line) {
-            Some(Level::Warn) => self.warn.fetch_add(1, Ordering::Relaxed),
-            Some(Level::Error) => self.error.fetch_add(1, Ordering::Relaxed),
-            Some(Level::Other) | None => 0,
-        };
     }
 }
 
@@ -367,119 +334,4 @@ fn address(container: &ContainerInspectResponse) -> Option<IpAddr> {
     let mut names: Vec<&String> = networks.keys().collect();
     names.sort();
     names.into_iter().find_map(|name| networks.get(name)?.ip_address.as_deref()?.parse().ok())
-}
-
-/// A container's log.
-struct Log {
-    engine: Engine,
-    id: String,
-    format: LogFormat,
-}
-
-impl Log {
-    /// Counts every line after that moment, until the process ends.
-    async fn follow(self, begin: String, counts: Arc<Counts>) {
-        let mut read: u64 = 0;
-        loop {
-            let mut seen: u64 = 0;
-            let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
-            let options = options.since(seconds_of(&begin)).build();
-            let mut stream = Box::pin(self.engine.api().logs(&self.id, Some(options)));
-            let mut lines = (Lines::default(), Lines::default());
-            while let Some(Ok(output)) = stream.next().await {
-                let (lines, bytes) = match &output {
-                    LogOutput::StdErr { message } => (&mut lines.1, message),
-                    LogOutput::StdOut { message } | LogOutput::Console { message } => (&mut lines.0, message),
-                    LogOutput::StdIn { .. } => continue,
-                };
-                lines.push(bytes, |line| {
-                    let Some(text) = after(line.bytes, &begin) else { return };
-                    seen += 1;
-                    // Read again after an interruption: what was counted is not counted twice.
-                    if seen > read {
-                        read = seen;
-                        counts.take(self.format, text);
-                    }
-                });
-            }
-            tokio::time::sleep(LOG_RETRY).await;
-        }
-    }
-}
-
-/// The text of a line that begins with its time stamp; `None` where it is not from after that moment.
-fn after<'a>(line: &'a [u8], begin: &str) -> Option<&'a [u8]> {
-    let blank = line.iter().position(|byte| *byte == b' ')?;
-    let (stamp, text) = line.split_at(blank);
-    let stamp = std::str::from_utf8(stamp).ok()?;
-    (nanoseconds(stamp) > nanoseconds(begin)).then(|| text.get(1..).unwrap_or_default())
-}
-
-/// A point in time as (`YYYY-MM-DDThh:mm:ss`, nanoseconds), which order as time does (RFC 3339, UTC).
-fn nanoseconds(stamp: &str) -> (&str, u64) {
-    let (whole, part) = stamp.trim_end_matches('Z').split_once('.').unwrap_or((stamp.trim_end_matches('Z'), ""));
-    (whole, format!("{part:0<9}").get(..9).and_then(|digits| digits.parse().ok()).unwrap_or(0))
-}
-
-/// Seconds since 1970 of a time stamp; 0, the log's beginning, where it is none.
-fn seconds_of(stamp: &str) -> i32 {
-    let parts = |text: &str, by: char| text.split(by).map(|part| part.parse().ok()).collect::<Option<Vec<i64>>>();
-    let whole = nanoseconds(stamp).0;
-    let Some((date, time)) = whole.split_once('T') else { return 0 };
-    let (Some(date), Some(time)) = (parts(date, '-'), parts(time, ':')) else { return 0 };
-    let (&[year, month, day], &[hour, minute, second]) = (&*date, &*time) else { return 0 };
-    // Days of the civil calendar since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    // The engine's word for "never" is the year 1.
-    i32::try_from(days * 86_400 + hour * 3600 + minute * 60 + second).unwrap_or(0).max(0)
-}
-
-/// The last lines of a container's log, oldest first.
-pub(super) async fn last_lines(engine: &Engine, id: &str, count: usize) -> Result<Vec<String>, Error> {
-    let count = count.min(LINES_MAX);
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true).tail(&count.to_string());
-    let mut stream = Box::pin(engine.api().logs(id, Some(options.build())));
-    let mut lines: [Lines; 2] = Default::default();
-    let mut texts = Vec::new();
-    let take = |line: crate::lines::Line<'_>, texts: &mut Vec<String>| {
-        let text = line.bytes.iter().position(|byte| *byte == b' ').and_then(|blank| line.bytes.get(blank + 1..));
-        texts.push(String::from_utf8_lossy(text.unwrap_or_default()).into_owned());
-    };
-    while let Some(output) = stream.next().await {
-        let output = output.map_err(Error::docker("read the node's log"))?;
-        let [out, err] = &mut lines;
-        let lines = if matches!(output, LogOutput::StdErr { .. }) { err } else { out };
-        lines.push(&output.into_bytes(), |line| take(line, &mut texts));
-    }
-    for lines in &mut lines {
-        lines.finish(|line| take(line, &mut texts));
-    }
-    Ok(texts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{after, seconds_of};
-
-    #[test]
-    fn time_stamps() {
-        assert_eq!(seconds_of("1970-01-01T00:00:00Z"), 0);
-        assert_eq!(seconds_of("2026-11-22T21:40:10.25Z"), 1_795_383_610);
-        assert_eq!(seconds_of("2024-02-29T23:59:59.999999999Z"), 1_709_251_199);
-        assert_eq!(seconds_of("0001-01-01T00:00:00Z"), 0);
-        assert_eq!(seconds_of("nonsense"), 0);
-    }
-
-    #[test]
-    fn lines_of_the_process_before_are_left_out() {
-        let started = "2026-11-22T21:40:10.25Z";
-        assert_eq!(after(b"2026-11-22T21:40:10.249999999Z old", started), None);
-        assert_eq!(after(b"2026-11-22T21:40:10.250000001Z new one", started), Some(&b"new one"[..]));
-        assert_eq!(after(b"2026-11-22T21:40:11Z ", started), Some(&b""[..]));
-        assert_eq!(after(b"2026-11-22T21:40:11Z first", ""), Some(&b"first"[..]));
-        assert_eq!(after(b"", started), None);
-    }
 }

@@ -60,9 +60,15 @@ impl World {
     }
 
     pub async fn with(policy: Policy) -> Self {
+        Self::on(engine().await, policy).await
+    }
+
+    /// The same with another way to the engine.
+    pub async fn on(engine: Engine, policy: Policy) -> Self {
         image().await;
         let dir = tempfile::tempdir().unwrap();
-        Self { platform: Some(open(&dir.path().join("nodes"), policy).await), dir }
+        let platform = DockerPlatform::new(&dir.path().join("nodes"), (engine, "the test's engine"), policy).await;
+        Self { platform: Some(platform.unwrap()), dir }
     }
 
     /// What its containers' labels call it.

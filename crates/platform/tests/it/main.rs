@@ -4,6 +4,7 @@
 
 mod conformance;
 mod containers;
+mod deaf;
 mod docker;
 mod engine;
 mod faults;
