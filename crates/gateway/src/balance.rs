@@ -58,19 +58,25 @@ impl Balance {
         self.shares.get(index).copied()
     }
 
-    /// Picks the node of the next request among those that `may` take it; the slot counts against all.
-    pub(crate) fn pick(&mut self, may: impl Fn(usize) -> bool) -> Option<usize> {
-        let candidates = || (0..self.shares.len()).filter(|index| self.shares[*index].weight > 0 && may(*index));
-        let key = |index: &usize| {
-            let share = self.shares[*index];
-            (!share.is_due(), share.deadline(self.total), -share.owed)
-        };
-        let picked = candidates().min_by_key(key)?;
+    /// Picks the node of the next request; the slot counts against all.
+    pub(crate) fn pick(&mut self) -> Option<usize> {
+        let picked = self.next(|_| true)?;
         for share in &mut self.shares {
             share.owed += share.weight;
         }
         self.shares[picked].owed -= self.total;
         Some(picked)
+    }
+
+    /// The node that comes next among those that `may` take a request; nothing is counted, as for a request that was
+    /// counted before.
+    pub(crate) fn next(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let key = |index: &usize| {
+            let share = self.shares[*index];
+            (!share.is_due(), share.deadline(self.total), -share.owed)
+        };
+        let all = 0..self.shares.len();
+        all.filter(|index| self.shares[*index].weight > 0 && may(*index)).min_by_key(key)
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
         let total: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
         let mut counts = vec![0_i64; weights.len()];
         for slot in 1..=slots {
-            counts[balance.pick(|_| true).unwrap()] += 1;
+            counts[balance.pick().unwrap()] += 1;
             for (count, weight) in counts.iter().zip(weights) {
                 let distance = (count * total - slot * i64::from(*weight)).abs();
                 assert!(distance < total, "{weights:?} after {slot}: {counts:?}");
@@ -131,7 +137,7 @@ mod tests {
     fn one_percent_is_one_in_each_hundred() {
         let mut balance = balance(&[10_000, 495_000, 495_000]);
         for _ in 0..50 {
-            let canary = (0..100).filter(|_| balance.pick(|_| true) == Some(0)).count();
+            let canary = (0..100).filter(|_| balance.pick() == Some(0)).count();
             assert_eq!(canary, 1);
         }
     }
@@ -145,17 +151,19 @@ mod tests {
     #[test]
     fn no_weight_gets_nothing() {
         assert_eq!(check_prefixes(&[0, 1], 10), [0, 10]);
-        assert_eq!(balance(&[0, 0]).pick(|_| true), None);
-        assert_eq!(balance(&[]).pick(|_| true), None);
+        assert_eq!(balance(&[0, 0]).pick(), None);
+        assert_eq!(balance(&[]).pick(), None);
     }
 
     #[test]
-    fn a_tried_node_is_passed_over() {
+    fn what_is_asked_again_is_not_counted() {
         let mut balance = balance(&[1, 1]);
+        assert_eq!(balance.pick(), Some(0));
         for _ in 0..5 {
-            assert_eq!(balance.pick(|index| index != 0), Some(1));
+            assert_eq!(balance.next(|index| index != 1), Some(0));
         }
-        assert_eq!(balance.pick(|_| true), Some(0));
+        assert_eq!(balance.next(|_| false), None);
+        assert_eq!(balance.pick(), Some(1));
     }
 
     #[test]
@@ -169,7 +177,7 @@ mod tests {
                     weights.iter().enumerate().map(|(i, w)| (balance.share(i).unwrap(), *w)).collect();
                 balance = Balance::new(carried, balance.total());
             }
-            canary += usize::from(balance.pick(|_| true) == Some(0));
+            canary += usize::from(balance.pick() == Some(0));
         }
         assert_eq!(canary, 10);
     }
@@ -178,7 +186,7 @@ mod tests {
     fn a_new_table_keeps_the_debts_settled() {
         let mut old = balance(&[300_000, 700_000, 1]);
         for _ in 0..13 {
-            old.pick(|_| true);
+            old.pick();
         }
         let new = Balance::new([(old.share(0).unwrap(), 5), (old.share(1).unwrap(), 9)], old.total());
         assert_eq!(new.shares.iter().map(|share| share.owed).sum::<i64>(), 0);

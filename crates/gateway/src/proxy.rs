@@ -11,7 +11,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{Method, RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::table::{Attempt, Environment, Failure};
+use crate::table::{Attempt, Environment, Failure, Tried};
 use crate::upgrade;
 
 /// How many nodes a request is handed to at most.
@@ -43,7 +43,7 @@ pub(crate) struct Edge {
 #[derive(Default)]
 pub(crate) struct Exchange {
     attempt: Option<Attempt>,
-    tried: Vec<u64>,
+    tried: Tried,
     /// A fresh connection broke before any answer: repeated once, lest a request that kills nodes kills three.
     broke_fresh: bool,
 }
@@ -86,7 +86,7 @@ impl ProxyHttp for Edge {
 
     /// Takes the first node; without one the answer is given here, which keeps the client's connection.
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        exchange.attempt = self.environment.pick(&[]);
+        exchange.attempt = self.environment.pick(&exchange.tried);
         if exchange.attempt.is_none() {
             self.environment.unrouted.fetch_add(1, Ordering::Relaxed);
             Answer::NO_NODE.send(session).await?;
@@ -97,7 +97,7 @@ impl ProxyHttp for Edge {
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
         let next = exchange.attempt.take().or_else(|| self.environment.pick(&exchange.tried));
         let attempt = next.ok_or_else(|| Error::new_up(ErrorType::HTTPStatus(502)))?;
-        exchange.tried.push(attempt.node.id);
+        exchange.tried.add(&attempt);
         let mut peer = HttpPeer::new(attempt.address, false, String::new());
         peer.group_key = attempt.node.id;
         let silence = if is_stream(session) { STREAM_SILENCE_MAX } else { NODE_SILENCE_MAX };

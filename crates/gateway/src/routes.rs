@@ -46,12 +46,15 @@ pub struct NodeRoute {
     pub node: String,
     /// Grows each time that the node is started anew; counters and connections belong to one generation.
     pub generation: u64,
-    /// Where it answers.
-    pub address: SocketAddr,
+    /// Where it answers; `None`: it is not known yet, and its part of the requests goes to others that are no canary's.
+    pub address: Option<SocketAddr>,
     /// Its share of new requests in proportion to the sum of all; 0 gets none.
     pub weight_ppm: u32,
     /// Whether it takes new requests at all.
     pub state: NodeState,
+    /// Whether its part of the requests is all that it may get: what fails elsewhere is not repeated on it.
+    #[serde(default)]
+    pub canary: bool,
 }
 
 /// Whether a node takes new requests.
@@ -165,8 +168,8 @@ mod tests {
     use super::*;
 
     fn node(name: &str, generation: u64) -> NodeRoute {
-        let address = "127.0.0.1:1".parse().unwrap();
-        NodeRoute { node: name.to_owned(), generation, address, weight_ppm: 1, state: NodeState::Serving }
+        let (address, state) = ("127.0.0.1:1".parse().ok(), NodeState::Serving);
+        NodeRoute { node: name.to_owned(), generation, address, weight_ppm: 1, state, canary: false }
     }
 
     fn table(nodes: Vec<NodeRoute>) -> Routes {

@@ -29,22 +29,41 @@ pub(crate) struct State {
     pub(crate) ports: BTreeMap<String, SocketAddr>,
 }
 
+/// The routes that the gateway of a folder has in force, or had last.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn kept_routes(dir: &Path) -> Result<Routes, Error> {
+    let kept = read(&dir.join(NAME))?.and_then(|bytes| parse(&bytes).ok());
+    Ok(kept.map(|state| state.routes).unwrap_or_default())
+}
+
 /// Reads the state; none is an empty one, and one that cannot be understood is put aside.
 pub(crate) fn load(dir: &Path) -> Result<State, Error> {
     let path = dir.join(NAME);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    match serde_json::from_slice::<State>(&bytes) {
-        Ok(state) if state.format == FORMAT && state.routes.check().is_ok() => Ok(state),
-        outcome => {
-            tracing::error!(path = %path.display(), error = ?outcome.err(), "kept routes not understood, put aside");
+    let Some(bytes) = read(&path)? else { return Ok(State::default()) };
+    match parse(&bytes) {
+        Ok(state) => Ok(state),
+        Err(error) => {
+            tracing::error!(path = %path.display(), ?error, "kept routes not understood, put aside");
             std::fs::rename(&path, dir.join(BROKEN)).map_err(Error::io("put aside", path))?;
             Ok(State::default())
         }
     }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// The state; `Err(None)`: it is of another layout, or its routes are none.
+fn parse(bytes: &[u8]) -> Result<State, Option<serde_json::Error>> {
+    let state: State = serde_json::from_slice(bytes).map_err(Some)?;
+    if state.format == FORMAT && state.routes.check().is_ok() { Ok(state) } else { Err(None) }
 }
 
 /// Writes the state so that a crash leaves either the old one or the new one.
@@ -76,6 +95,7 @@ mod tests {
         state.ports.insert("e".to_owned(), "127.0.0.1:1".parse().unwrap());
         save(dir.path(), &state).unwrap();
         let loaded = load(dir.path()).unwrap();
+        assert_eq!(kept_routes(dir.path()).unwrap(), loaded.routes);
         assert_eq!((loaded.routes, loaded.ports), (state.routes, state.ports));
     }
 
@@ -83,6 +103,7 @@ mod tests {
     fn a_broken_file_is_put_aside() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(NAME), b"{\"format\":1,").unwrap();
+        assert_eq!(kept_routes(dir.path()).unwrap(), Routes::default());
         assert_eq!(load(dir.path()).unwrap(), State::default());
         assert!(dir.path().join(BROKEN).exists());
     }

@@ -36,8 +36,25 @@ struct Nodes {
 
 struct Entry {
     node: Arc<Node>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     weight_ppm: u32,
+    canary: bool,
+}
+
+/// Where a request was before.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    nodes: Vec<u64>,
+    /// Whether it was part of a canary's share.
+    is_canarys: bool,
+}
+
+impl Tried {
+    /// Notes one more node.
+    pub(crate) fn add(&mut self, attempt: &Attempt) {
+        self.nodes.push(attempt.node.id);
+        self.is_canarys = attempt.is_canarys;
+    }
 }
 
 /// One generation of a node and its counts.
@@ -74,6 +91,8 @@ pub(crate) struct Attempt {
     environment: Arc<Environment>,
     pub(crate) node: Arc<Node>,
     pub(crate) address: SocketAddr,
+    /// Whether the request is part of a canary's share, wherever it is now.
+    is_canarys: bool,
     started: Instant,
     status: Option<u16>,
     answered_after: Option<Duration>,
@@ -116,16 +135,14 @@ impl Environment {
     }
 
     /// Hands the next request to a node that has not been tried; `None`: there is none.
-    pub(crate) fn pick(self: &Arc<Self>, tried: &[u64]) -> Option<Attempt> {
-        let mut nodes = lock(&self.nodes);
-        let Nodes { entries, balance, .. } = &mut *nodes;
-        let index = balance.pick(|index| entries.get(index).is_some_and(|entry| !tried.contains(&entry.node.id)))?;
-        let entry = entries.get(index)?;
-        entry.node.begin();
+    pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Attempt> {
+        let (node, address, is_canarys) = lock(&self.nodes).pick(tried)?;
+        node.begin();
         Some(Attempt {
             environment: Arc::clone(self),
-            node: Arc::clone(&entry.node),
-            address: entry.address,
+            node,
+            address,
+            is_canarys,
             started: Instant::now(),
             status: None,
             answered_after: None,
@@ -181,6 +198,25 @@ impl Environment {
 }
 
 impl Nodes {
+    /// The shares are shares of requests: one that is repeated was counted, and comes to a canary only if it was counted
+    /// as its own.
+    fn pick(&mut self, tried: &Tried) -> Option<(Arc<Node>, SocketAddr, bool)> {
+        let (mut first, mut is_canarys) = (None, tried.is_canarys);
+        if tried.nodes.is_empty() {
+            let entry = self.entries.get(self.balance.pick()?)?;
+            is_canarys = entry.canary;
+            first = entry.address.map(|address| (entry, address));
+        }
+        let may = |entry: &Entry| (is_canarys || !entry.canary) && !tried.nodes.contains(&entry.node.id);
+        let other = || {
+            let usable = |index: usize| self.entries.get(index).is_some_and(|one| one.address.is_some() && may(one));
+            let entry = self.entries.get(self.balance.next(usable)?)?;
+            Some((entry, entry.address?))
+        };
+        let (entry, address) = first.or_else(other)?;
+        Some((Arc::clone(&entry.node), address, is_canarys))
+    }
+
     fn set(&mut self, routes: &EnvironmentRoutes) {
         let old_total = self.balance.total();
         let mut old: Vec<(Arc<Node>, Share)> = self
@@ -200,7 +236,7 @@ impl Nodes {
             };
             let weight_ppm = route.effective_weight_ppm();
             shares.push((share, weight_ppm));
-            self.entries.push(Entry { node, address: route.address, weight_ppm });
+            self.entries.push(Entry { node, address: route.address, weight_ppm, canary: route.canary });
         }
         self.balance = Balance::new(shares, old_total);
         self.retire(old.into_iter().map(|(node, _)| node));
@@ -341,8 +377,15 @@ mod tests {
     use crate::{NodeRoute, NodeState};
 
     fn route(node: &str, generation: u64, weight_ppm: u32) -> NodeRoute {
-        let address = "127.0.0.1:1".parse().unwrap();
-        NodeRoute { node: node.to_owned(), generation, address, weight_ppm, state: NodeState::Serving }
+        let address = "127.0.0.1:1".parse().ok();
+        NodeRoute {
+            node: node.to_owned(),
+            generation,
+            address,
+            weight_ppm,
+            state: NodeState::Serving,
+            canary: node == "canary",
+        }
     }
 
     fn set(environment: &Environment, nodes: Vec<NodeRoute>) {
@@ -357,18 +400,18 @@ mod tests {
     fn requests_are_the_sum_of_outcomes_and_those_in_flight() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1)]);
-        let mut answered = environment.pick(&[]).unwrap();
+        let mut answered = environment.pick(&Tried::default()).unwrap();
         answered.header(204);
         answered.finish(None);
-        let mut cut = environment.pick(&[]).unwrap();
+        let mut cut = environment.pick(&Tried::default()).unwrap();
         cut.header(200);
         cut.finish(Some(Failure::Reset));
-        let mut slow_client = environment.pick(&[]).unwrap();
+        let mut slow_client = environment.pick(&Tried::default()).unwrap();
         slow_client.header(200);
         slow_client.end_of_answer();
         slow_client.finish(Some(Failure::Client));
-        drop(environment.pick(&[]).unwrap());
-        let _in_flight = environment.pick(&[]).unwrap();
+        drop(environment.pick(&Tried::default()).unwrap());
+        let _in_flight = environment.pick(&Tried::default()).unwrap();
         let stats = stats_of(&environment, 1);
         assert_eq!(stats.status, [0, 2, 0, 0, 0]);
         assert_eq!(stats.errors, NodeErrors { reset: 1, client: 1, ..NodeErrors::default() });
@@ -380,21 +423,58 @@ mod tests {
     fn a_tried_node_is_not_picked_again() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1), route("b", 1, 1)]);
-        let first = environment.pick(&[]).unwrap();
-        let second = environment.pick(&[first.node.id]).unwrap();
+        let mut tried = Tried::default();
+        let first = environment.pick(&tried).unwrap();
+        tried.add(&first);
+        let second = environment.pick(&tried).unwrap();
         assert_ne!(first.node.name, second.node.name);
-        assert!(environment.pick(&[first.node.id, second.node.id]).is_none());
+        tried.add(&second);
+        assert!(environment.pick(&tried).is_none());
+    }
+
+    /// Parts of a hundred requests that come to the canary, where every node of the others fails, or is nowhere.
+    fn canarys(environment: &Arc<Environment>) -> usize {
+        let is_touched = |_: &usize| {
+            let (mut tried, mut touched) = (Tried::default(), false);
+            while let Some(attempt) = environment.pick(&tried) {
+                touched |= attempt.node.name == "canary";
+                tried.add(&attempt);
+            }
+            touched
+        };
+        (0..100).filter(is_touched).count()
+    }
+
+    #[test]
+    fn a_canary_gets_its_share_of_the_requests_whatever_becomes_of_the_others() {
+        let environment = Environment::new("e");
+        set(&environment, vec![route("a", 1, 400_000), route("canary", 1, 200_000), route("b", 1, 400_000)]);
+        assert_eq!(canarys(&environment), 20);
+        let nowhere = |node: &str| NodeRoute { address: None, ..route(node, 2, 400_000) };
+        set(&environment, vec![nowhere("a"), route("canary", 1, 200_000), route("b", 1, 400_000)]);
+        assert_eq!(canarys(&environment), 20);
+        set(&environment, vec![nowhere("a"), route("canary", 1, 200_000), nowhere("b")]);
+        assert_eq!(canarys(&environment), 20);
+        // What was the canary's comes to others where it fails.
+        set(&environment, vec![route("canary", 1, 1), route("b", 1, 0), route("c", 1, 1)]);
+        let mut tried = Tried::default();
+        let names = std::iter::from_fn(|| {
+            let attempt = environment.pick(&tried)?;
+            tried.add(&attempt);
+            Some(attempt.node.name.clone())
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["canary", "c"]);
     }
 
     #[test]
     fn counts_survive_leaving_the_table_and_coming_back() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1)]);
-        drop(environment.pick(&[]).unwrap());
+        drop(environment.pick(&Tried::default()).unwrap());
         set(&environment, vec![route("a", 2, 1)]);
         assert_eq!(stats_of(&environment, 1).requests, 1);
         set(&environment, vec![route("a", 1, 1)]);
-        drop(environment.pick(&[]).unwrap());
+        drop(environment.pick(&Tried::default()).unwrap());
         assert_eq!(stats_of(&environment, 1).requests, 2);
         assert_eq!(environment.stats(None).nodes.len(), 2);
     }
@@ -403,7 +483,7 @@ mod tests {
     fn old_generations_are_forgotten_idle_ones_first() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 0, 1)]);
-        let _in_flight = environment.pick(&[]).unwrap();
+        let _in_flight = environment.pick(&Tried::default()).unwrap();
         for generation in 1..=100 {
             set(&environment, vec![route("a", generation, 1)]);
         }
@@ -416,9 +496,10 @@ mod tests {
     async fn a_drain_waits_for_every_request_of_every_generation_that_leaves() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1)]);
-        let (first, second) = (environment.pick(&[]).unwrap(), environment.pick(&[]).unwrap());
+        let (first, second) =
+            (environment.pick(&Tried::default()).unwrap(), environment.pick(&Tried::default()).unwrap());
         set(&environment, vec![route("a", 2, 1)]);
-        let third = environment.pick(&[]).unwrap();
+        let third = environment.pick(&Tried::default()).unwrap();
         set(&environment, vec![route("a", 2, 0), route("b", 1, 1)]);
         for attempt in [first, third, second] {
             assert!(!environment.wait_drained("a", Duration::from_millis(1)).await.unwrap());
@@ -431,7 +512,7 @@ mod tests {
     async fn waiting_for_a_drain_ends_with_the_last_request() {
         let environment = Environment::new("e");
         set(&environment, vec![route("a", 1, 1)]);
-        let attempt = environment.pick(&[]).unwrap();
+        let attempt = environment.pick(&Tried::default()).unwrap();
         assert!(matches!(environment.wait_drained("a", Duration::ZERO).await, Err(Error::NotDraining { .. })));
         set(&environment, vec![route("a", 1, 0), route("a", 2, 1)]);
         assert!(!environment.wait_drained("a", Duration::from_millis(1)).await.unwrap());

@@ -29,6 +29,8 @@ pub struct DesiredRoute {
     pub weight_ppm: u32,
     /// It gets nothing new, and its requests in flight are counted.
     pub draining: bool,
+    /// Its part is of the canary group's share, which is all that it may get.
+    pub canary: bool,
 }
 
 impl Rollout {
@@ -81,6 +83,7 @@ fn route(slot: &Slot, weight_ppm: u32) -> DesiredRoute {
         generation: slot.generation,
         weight_ppm,
         draining: matches!(slot.traffic, Traffic::Draining(_)),
+        canary: slot.traffic == Traffic::Share,
     }
 }
 

@@ -116,7 +116,14 @@ pub fn routes(revision: u64, nodes: Vec<NodeRoute>) -> Routes {
 }
 
 pub fn route(node: &Node, weight_ppm: u32) -> NodeRoute {
-    NodeRoute { node: node.name.clone(), generation: 1, address: node.address, weight_ppm, state: NodeState::Serving }
+    NodeRoute {
+        node: node.name.clone(),
+        generation: 1,
+        address: Some(node.address),
+        weight_ppm,
+        state: NodeState::Serving,
+        canary: false,
+    }
 }
 
 pub fn draining(node: &Node) -> NodeRoute {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::http::{Connection, get};
 use crate::node::Node;
 use crate::process::{Gateway, draining, route};
+use serin_gateway::NodeRoute;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_percent_is_one_in_each_hundred_over_one_connection() {
@@ -85,4 +86,26 @@ async fn without_a_node_the_answer_is_503_and_the_connection_stays() {
     assert_eq!(connection.get("/who").await.unwrap().text(), "late");
     assert_eq!(gateway.settled().await.environments[0].unrouted, 2);
     assert_eq!(get(address, "/who").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_elsewhere_never_comes_to_a_canary() {
+    let gateway = Gateway::start().await;
+    let (canary, one, two) = (Node::start("canary").await, Node::start("one").await, Node::start("two").await);
+    // Nobody listens there any more.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = |node: &Node| NodeRoute { address: Some(closed), ..route(node, 450_000) };
+    let few = NodeRoute { canary: true, ..route(&canary, 100_000) };
+    let address = gateway.serve(1, vec![few.clone(), gone(&one), gone(&two)]).await;
+    let mut statuses = HashMap::new();
+    for _ in 0..100 {
+        *statuses.entry(get(address, "/who").await.status).or_insert(0) += 1;
+    }
+    assert_eq!((canary.count(), statuses), (10, HashMap::from([(200, 10), (502, 90)])));
+    // One of the others takes all that the other one does not.
+    gateway.serve(2, vec![few, gone(&one), route(&two, 450_000)]).await;
+    for _ in 0..100 {
+        assert_eq!(get(address, "/who").await.status, 200);
+    }
+    assert_eq!((canary.count(), two.count()), (20, 90));
 }
