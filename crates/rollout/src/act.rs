@@ -42,21 +42,46 @@ impl Turn {
         if !self.rollout.may_pause() {
             return Err(self.not_now("pause"));
         }
-        self.note(Entry::Paused { by: by.clone() });
-        self.rollout.pause = Some(Pause { by, since: self.now });
+        self.hold(by, false);
         Ok(())
+    }
+
+    fn hold(&mut self, by: String, host: bool) {
+        self.note(Entry::Paused { by: by.clone() });
+        self.rollout.pause = Some(Pause { by, since: self.now, host });
     }
 
     pub(crate) fn resume(&mut self, by: String) -> Result<(), Refusal> {
         self.refuse_if_over()?;
-        if let Some(pause) = self.rollout.pause.take() {
-            let held_ms = self.now.since_ms(pause.since).max(0);
-            if let Phase::Stepping { since, .. } | Phase::Watching { since, .. } = &mut self.rollout.phase {
-                *since = since.plus_ms(held_ms);
-            }
-            self.note(Entry::Resumed { by });
-        }
+        self.go_on(by);
         Ok(())
+    }
+
+    fn go_on(&mut self, by: String) {
+        let Some(pause) = self.rollout.pause.take() else { return };
+        let held_ms = self.now.since_ms(pause.since).max(0);
+        if let Phase::Stepping { since, .. } | Phase::Watching { since, .. } = &mut self.rollout.phase {
+            *since = since.plus_ms(held_ms);
+        }
+        if pause.host {
+            self.rollout.host_back = Some(self.now);
+            self.begin_anew(held_ms);
+        }
+        self.note(Entry::Resumed { by });
+    }
+
+    /// A host is away: unless a person holds it already, it is held where it is, also while nodes are taken out.
+    pub(crate) fn host_lost(&mut self, by: String) {
+        let may_wait = self.rollout.may_pause() || self.rollout.phase == Phase::Detaching;
+        if may_wait && self.rollout.pause.is_none() {
+            self.hold(by, true);
+        }
+    }
+
+    pub(crate) fn host_back(&mut self, by: String) {
+        if self.rollout.waits_for_host() {
+            self.go_on(by);
+        }
     }
 
     pub(crate) fn accept(&mut self, watch: u32, by: String) -> Result<(), Refusal> {

@@ -87,6 +87,16 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A host that its nodes are on does not answer.
+    HostLost {
+        /// Which, and why, in words.
+        by: String,
+    },
+    /// Every host answers again.
+    HostBack {
+        /// In words.
+        by: String,
+    },
     /// A person accepts what the judge could not decide.
     Accept {
         /// Number of the comparison, [`crate::Watch::number`]: a second click does not accept another one.

@@ -1,10 +1,14 @@
 //! What is seen of nodes and of the gateway.
 
 use crate::entry::Entry;
+use crate::rollout::{Kind, Rollout};
 use crate::slot::{Known, Slot, Traffic};
 use crate::step::Turn;
 use serin_model::{NodeName, Timestamp};
 
+/// Milliseconds after a host's return in which a node that ends counts as ended with its host: an engine that was killed
+/// ends what it finds when it is back.
+const HOST_GRACE_MS: i64 = 15_000;
 /// Milliseconds that an observation may be late; one that seems older is taken for a clock that was set back.
 const OBSERVATION_LATE_MS_MAX: i64 = 60_000;
 
@@ -63,7 +67,31 @@ impl Turn {
             return;
         }
         slot.becomes(Known::Lost, at);
+        let is_back = self.rollout.host_back.is_some_and(|back| self.now.since_ms(back) <= HOST_GRACE_MS);
         self.note(Entry::NodeLost(node.clone()));
+        if is_back {
+            self.begin_anew(0);
+        }
+    }
+
+    /// A host is back, after so long: nodes that were starting get that time, and in a deployment or release those that
+    /// were lost with their host the time of a start. A canary's own nodes must be well at once.
+    pub(crate) fn begin_anew(&mut self, held_ms: i64) {
+        let Rollout { slots, created, kind, .. } = &mut self.rollout;
+        for slot in slots.iter_mut().filter(|slot| slot.health != Known::Healthy) {
+            let was_replaced = slot.since >= *created;
+            match slot.health {
+                Known::Lost if *kind != Kind::Canary => {
+                    slot.turned = self.now;
+                    if was_replaced {
+                        slot.health = Known::Starting;
+                        slot.since = self.now;
+                    }
+                }
+                Known::Starting if was_replaced => slot.since = slot.since.plus_ms(held_ms),
+                _ => {}
+            }
+        }
     }
 
     /// The slot that an observation is about, unless a newer one or another generation has made it void.
@@ -84,7 +112,7 @@ impl Turn {
         let node = &slot.node;
         let touched = slot.since >= self.rollout.created;
         let since = if touched { slot.since } else { slot.turned.max(self.rollout.created) };
-        let overdue = self.now.since_ms(since) >= timeout_ms;
+        let overdue = self.now.since_ms(since) >= timeout_ms && !self.rollout.waits_for_host();
         match &slot.health {
             Known::Healthy => None,
             Known::Failed(reason) if touched => Some(format!("{node}: {reason}")),

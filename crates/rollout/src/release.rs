@@ -87,6 +87,9 @@ impl Turn {
     }
 
     fn turn_back_on_pool_failure(&mut self, pool: Option<&PoolName>) -> bool {
+        if self.rollout.waits_for_host() {
+            return false;
+        }
         let target = &self.rollout.target;
         let updated = in_pool(&self.rollout.slots, pool).filter(|slot| slot.runs(target) && slot.runs_goal());
         let Some(reason) = updated.filter_map(|slot| self.failure_of(slot)).next() else { return false };

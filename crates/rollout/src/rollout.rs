@@ -27,6 +27,9 @@ pub struct Rollout {
     pub phase: Phase,
     /// Who holds it, if anyone.
     pub pause: Option<Pause>,
+    /// When a host that was away came back last.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub host_back: Option<Timestamp>,
     /// The approved share of the canary group, in parts per million.
     pub share_ppm: u32,
     /// How many nodes that share was approved for.
@@ -162,7 +165,7 @@ pub enum Outcome {
     },
 }
 
-/// A hold by a person.
+/// A hold, by a person or while a host is away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pause {
@@ -170,6 +173,9 @@ pub struct Pause {
     pub by: String,
     /// Since when.
     pub since: Timestamp,
+    /// A host is away: nothing is expected of nodes meanwhile.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub host: bool,
 }
 
 /// A comparison that the judge shall carry out.
@@ -247,6 +253,7 @@ impl Rollout {
             slots: ground.nodes.into_iter().map(Slot::new).collect(),
             phase: Phase::Created,
             pause: None,
+            host_back: None,
             share_ppm: ground.share_ppm,
             share_nodes: ground.share_nodes,
             revision: ground.revision,
@@ -288,6 +295,12 @@ impl Rollout {
             _ => false,
         };
         asks || self.pause.is_some() || self.stuck_told
+    }
+
+    /// Whether it is held because a host is away.
+    #[must_use]
+    pub fn waits_for_host(&self) -> bool {
+        self.pause.as_ref().is_some_and(|pause| pause.host)
     }
 
     /// The approved share of the canary group, in parts per million.

@@ -4,4 +4,5 @@ mod canary;
 mod consent;
 mod deploy;
 mod faults;
+mod hosts;
 mod release;

@@ -49,6 +49,8 @@ impl Turn {
             Event::ReleasePool { pool, by } => self.release_pool(&pool, by)?,
             Event::Pause { by } => self.pause(by)?,
             Event::Resume { by } => self.resume(by)?,
+            Event::HostLost { by } => self.host_lost(by),
+            Event::HostBack { by } => self.host_back(by),
             Event::Accept { watch, by } => self.accept(watch, by)?,
             Event::Abort { by, reason } => self.abort(by, reason)?,
             Event::RollBack { by } => self.roll_back(by)?,

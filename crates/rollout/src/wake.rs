@@ -22,6 +22,9 @@ impl Rollout {
         if let Traffic::Draining(Drain { applied, .. }) = slot.traffic {
             return applied.map(|applied| applied.plus_ms(self.settings.drain_timeout_ms)).filter(|_| !self.is_over());
         }
+        if self.waits_for_host() {
+            return None;
+        }
         let waited_for = match &self.phase {
             Phase::Deciding if self.kind != Kind::Canary => false,
             Phase::Detaching | Phase::Verifying | Phase::Stepping { .. } | Phase::Deciding => {

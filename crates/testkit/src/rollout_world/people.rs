@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// Late, foreign and impossible events, which must change nothing for the worse.
+    /// Late, foreign and impossible events, which must change nothing for the worse, and hosts that come and go.
     pub(super) fn chaos(&mut self) {
         if !self.faulty() || !self.random.chance(10) {
             return;
@@ -170,13 +170,15 @@ impl World {
         let Some((node, generation)) = self.random.pick(&slots).cloned() else { return };
         let old = generation.saturating_sub(1);
         let reason = String::from("stale");
-        let event = match self.random.below(7) {
+        let event = match self.random.below(9) {
             0 => Event::NodeFailed { node, generation: old, at, reason },
             1 => Event::NodeHealthy { node, generation: old, at },
             2 => Event::NodeHealthy { node, generation: generation + 100, at: self.now },
             3 => Event::Drained { node, revision: self.rollout.revision + 7 },
             4 => Event::RoutesApplied { revision: self.rollout.revision + 7 },
             5 => Event::ReleasePool { pool: PoolName::from("none"), by: reason },
+            6 => Event::HostLost { by: String::from("the server: a host is away") },
+            7 => Event::HostBack { by: reason },
             _ => Event::Verdict { watch: 99, tick: 1, verdict: Verdict::Fail, sentence: reason },
         };
         self.send(event);
