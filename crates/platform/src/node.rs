@@ -153,6 +153,8 @@ pub struct Observation {
     pub generation: u64,
     /// The release that it runs.
     pub digest: Digest,
+    /// The host that it runs on; `None`: this machine.
+    pub host: Option<String>,
     /// Where it serves; known as soon as it was started.
     pub address: Option<SocketAddr>,
     /// Where it is in its life.
@@ -206,6 +208,11 @@ pub trait Platform: Send + Sync {
 
     /// What keeps orders for nodes of that host from being carried out, in words; `None` is the server's own.
     fn trouble(&self, _host: Option<&str>) -> Option<String> {
+        None
+    }
+
+    /// Why nodes of that host may be running unseen, in words: it was not reached yet since this platform began.
+    fn unseen(&self, _host: Option<&str>) -> Option<String> {
         None
     }
 }

@@ -227,6 +227,7 @@ impl Inner {
             key,
             generation,
             digest,
+            host: None,
             address: None,
             state,
             detail: None,

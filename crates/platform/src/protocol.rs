@@ -94,6 +94,7 @@ impl Status {
             key,
             generation: self.generation,
             digest: Digest(self.digest),
+            host: None,
             address: self.port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
             state,
             detail: self.detail,

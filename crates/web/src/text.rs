@@ -148,6 +148,7 @@ texts! {
     failures: "What failed", "失败原因";
     filter: "Filter", "筛选";
     found_in: "Found in", "来源";
+    host: "Host", "主机";
     image: "Image", "镜像";
     licence: "Licence", "许可证";
     first_clone: "Clone the repository.", "克隆仓库。";

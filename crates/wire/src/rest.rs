@@ -203,6 +203,8 @@ pub struct Node {
     pub digest: Option<String>,
     /// That version's commit.
     pub sha: Option<String>,
+    /// The host that it is on, of those that `serin.yml` names.
+    pub host: Option<String>,
     /// Its own address.
     pub address: Option<String>,
     /// `serving`, `draining`, `out`.

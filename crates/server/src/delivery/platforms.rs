@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +25,8 @@ const OWN: &str = "Docker Engine";
 pub struct Platforms {
     process: ProcessPlatform,
     docker: OnceCell<DockerPlatform>,
+    /// Why that one is not opened, where it is wanted.
+    docker_trouble: Mutex<Option<String>>,
     hosts: BTreeMap<String, Arc<Remote>>,
     policy: Policy,
     folder: PathBuf,
@@ -37,6 +40,8 @@ struct Remote {
     platform: OnceCell<DockerPlatform>,
     /// Why it is not opened yet.
     trouble: Mutex<String>,
+    /// Whether it was asked once, to whatever end.
+    was_asked: AtomicBool,
 }
 
 impl Platforms {
@@ -55,12 +60,14 @@ impl Platforms {
                 folder: folder.join("docker-hosts").join(&host.name),
                 platform: OnceCell::new(),
                 trouble: Mutex::new(format!("host `{}` has not answered yet", host.name)),
+                was_asked: AtomicBool::new(false),
             });
             tokio::spawn(open(Arc::downgrade(&remote), docker.policy.clone(), Arc::downgrade(&changes)));
             hosts.insert(host.name.clone(), remote);
         }
         let (docker_folder, policy) = (folder.join("docker"), docker.policy.clone());
-        Ok(Self { process, docker: OnceCell::new(), hosts, policy, folder: docker_folder, changes })
+        let (docker, docker_trouble) = (OnceCell::new(), Mutex::default());
+        Ok(Self { process, docker, docker_trouble, hosts, policy, folder: docker_folder, changes })
     }
 
     async fn docker(&self) -> Result<&DockerPlatform, Error> {
@@ -70,19 +77,21 @@ impl Platforms {
             forward(platform.changes(), &self.changes);
             Ok(platform)
         };
-        self.docker.get_or_try_init(open).await
+        let opened = self.docker.get_or_try_init(open).await;
+        *lock(&self.docker_trouble) = opened.as_ref().err().map(ToString::to_string);
+        opened
     }
 
-    /// The server's own Docker platform, where it has ever used it.
-    async fn used_docker(&self) -> Result<Option<&DockerPlatform>, Error> {
-        if self.docker.initialized() || self.folder.exists() { self.docker().await.map(Some) } else { Ok(None) }
+    /// The server's own Docker platform, where it has ever used it and the engine has answered since the start.
+    async fn used_docker(&self) -> Option<&DockerPlatform> {
+        if self.docker.initialized() || self.folder.exists() { self.docker().await.ok() } else { None }
     }
 
     /// Every Docker platform that answers.
-    async fn at_hand(&self) -> Result<Vec<&DockerPlatform>, Error> {
-        let own = self.used_docker().await?;
+    async fn at_hand(&self) -> impl Iterator<Item = &DockerPlatform> {
         let hosts = self.hosts.values().filter_map(|remote| remote.platform.get());
-        Ok(own.into_iter().chain(hosts.filter(|platform| platform.trouble(None).is_none())).collect())
+        let opened = self.used_docker().await.into_iter().chain(hosts);
+        opened.filter(|platform| platform.trouble(None).is_none())
     }
 
     /// The platform that runs a container.
@@ -122,7 +131,7 @@ impl Platforms {
 
     /// Removes the node from every other place that can be asked.
     async fn remove_elsewhere(&self, key: &NodeKey, keep: Option<&DockerPlatform>) -> Result<(), Error> {
-        for platform in self.at_hand().await? {
+        for platform in self.at_hand().await {
             if keep.is_none_or(|keep| !std::ptr::eq(keep, platform)) {
                 platform.remove(key).await?;
             }
@@ -133,8 +142,12 @@ impl Platforms {
 
 impl Remote {
     fn why_closed(&self) -> String {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.trouble).clone()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reaches a host for the first time, however long that takes.
@@ -156,8 +169,9 @@ async fn open(remote: std::sync::Weak<Remote>, policy: Policy, changes: std::syn
                 let _ = remote.platform.set(platform);
                 return;
             }
-            Err(error) => *remote.trouble.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string(),
+            Err(error) => *lock(&remote.trouble) = error.to_string(),
         }
+        remote.was_asked.store(true, Ordering::Relaxed);
         drop(remote);
         tokio::time::sleep(OPEN_RETRY).await;
     }
@@ -196,9 +210,13 @@ impl Platform for Platforms {
 
     async fn observe(&self, environment: &str) -> Result<Vec<Observation>, Error> {
         let mut seen = self.process.observe(environment).await?;
-        let own = self.used_docker().await?;
-        for platform in own.into_iter().chain(self.hosts.values().filter_map(|remote| remote.platform.get())) {
-            seen.extend(platform.observe(environment).await?);
+        if let Some(own) = self.used_docker().await {
+            seen.extend(own.observe(environment).await?);
+        }
+        for (name, remote) in &self.hosts {
+            let Some(platform) = remote.platform.get() else { continue };
+            let there = platform.observe(environment).await?;
+            seen.extend(there.into_iter().map(|node| Observation { host: Some(name.clone()), ..node }));
         }
         // Of a node in two places the newer order counts: the older one was out of reach when the node moved.
         seen.sort_by(|left, right| left.key.cmp(&right.key).then(right.generation.cmp(&left.generation)));
@@ -208,7 +226,7 @@ impl Platform for Platforms {
 
     async fn logs(&self, key: &NodeKey, last_lines: usize) -> Result<Vec<String>, Error> {
         let mut read = self.process.logs(key, last_lines).await;
-        for platform in self.at_hand().await? {
+        for platform in self.at_hand().await {
             if matches!(read, Err(Error::Unknown { .. })) {
                 read = platform.logs(key, last_lines).await;
             }
@@ -221,8 +239,21 @@ impl Platform for Platforms {
     }
 
     fn trouble(&self, host: Option<&str>) -> Option<String> {
-        let Some(name) = host else { return self.docker.get().and_then(|platform| platform.trouble(None)) };
+        let Some(name) = host else {
+            let own = self.docker.get();
+            return own.map_or_else(|| lock(&self.docker_trouble).clone(), |platform| platform.trouble(None));
+        };
         let remote = self.hosts.get(name)?;
         remote.platform.get().map_or_else(|| Some(remote.why_closed()), |platform| platform.trouble(None))
+    }
+
+    fn unseen(&self, host: Option<&str>) -> Option<String> {
+        let Some(name) = host else {
+            let is_closed = !self.docker.initialized() && self.folder.exists();
+            return is_closed.then(|| lock(&self.docker_trouble).clone().unwrap_or_else(|| OWN.to_owned()));
+        };
+        let remote = self.hosts.get(name).filter(|remote| remote.platform.get().is_none())?;
+        // One that does not answer is a lost host: what it ran is not waited for.
+        (!remote.was_asked.load(Ordering::Relaxed)).then(|| remote.why_closed())
     }
 }

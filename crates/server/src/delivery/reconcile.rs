@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serin_gateway::{EnvironmentRoutes, EnvironmentStats, NodeRoute, NodeStats};
 use serin_model::{NodeName, Timestamp};
-use serin_platform::{NodeKey, NodeState, Observation};
+use serin_platform::{NodeKey, NodeState, Observation, Platform};
 use serin_rollout::{DesiredNode, Event, Known, Rollout, Traffic};
 use serin_store::delivery::{self as rows, Environment};
 use tokio::task::JoinSet;
@@ -24,8 +24,6 @@ use crate::hub::Change;
 const ROUND_MS: i64 = 1_000;
 /// Milliseconds between two notes to the pages that figures changed.
 const TELL_MS: i64 = 500;
-/// How the name of who paused begins where a lost host did.
-const BY_TROUBLE: &str = "the server: ";
 /// Milliseconds between two looks at the requests in flight on a draining node.
 const DRAIN_LOOK_MS: i64 = 25;
 
@@ -59,6 +57,8 @@ struct Reconciler {
     applied: Option<EnvironmentRoutes>,
     orders: JoinSet<NodeName>,
     ordered: HashMap<NodeName, u64>,
+    /// How often each node's process had been started again, by its generation.
+    restarts: HashMap<NodeName, (u64, u32)>,
     told: Timestamp,
 }
 
@@ -81,6 +81,7 @@ pub async fn run(app: Arc<App>, environment_id: i64) {
         applied: None,
         orders: JoinSet::new(),
         ordered: HashMap::new(),
+        restarts: HashMap::new(),
         told: Timestamp::default(),
         watched: Arc::clone(&watched),
         environment,
@@ -115,6 +116,11 @@ impl Reconciler {
         let Some(machine) = self.machine().await? else { return Ok(ROUND_MS) };
         self.tell_trouble(&machine).await;
         let nodes = self.app.delivery.platform.observe(&state::key(&self.environment)).await?;
+        if let Some(reason) = self.of_hosts(|platform, host| platform.unseen(host)) {
+            // What runs there runs on, and what the gateway was told holds.
+            tracing::debug!(environment = self.environment.name, reason, "nodes are not seen yet");
+            return Ok(ROUND_MS);
+        }
         self.tell_health(&machine, &nodes).await;
         let Some(machine) = self.machine().await? else { return Ok(ROUND_MS) };
         self.order_nodes(&machine, &nodes).await?;
@@ -150,37 +156,45 @@ impl Reconciler {
 
     /// Holds the rollout while a host is away that its nodes are on, and lets it go on after that.
     async fn tell_trouble(&self, machine: &Rollout) {
-        let trouble = self.trouble();
-        let held = machine.pause.as_ref().is_some_and(|pause| pause.by.starts_with(BY_TROUBLE));
+        let trouble = self.of_hosts(|platform, host| platform.trouble(host));
         match trouble {
             Some(trouble) if machine.pause.is_none() && !machine.is_over() => {
-                self.step(Event::Pause { by: format!("{BY_TROUBLE}{trouble}") }).await;
+                self.step(Event::HostLost { by: format!("the server: {trouble}") }).await;
             }
-            None if held => self.step(Event::Resume { by: "the server: every host answers again".to_owned() }).await,
+            None if machine.waits_for_host() => {
+                self.step(Event::HostBack { by: "the server: every host answers again".to_owned() }).await;
+            }
             _ => {}
         }
     }
 
-    /// What keeps orders for nodes of this environment from being carried out.
-    fn trouble(&self) -> Option<String> {
+    /// The first answer that there is to a question about the hosts of this environment's containers.
+    fn of_hosts(&self, ask: impl Fn(&dyn Platform, Option<&str>) -> Option<String>) -> Option<String> {
         let config = state::config(&self.environment).ok()?;
         let own = state::part(&config, &self.environment.name).ok()?;
         if own.platform != serin_model::service::Platform::Docker {
             return None;
         }
-        let platform = &self.app.delivery.platform;
+        let platform = self.app.delivery.platform.as_ref();
         match own.hosts.is_empty() {
-            true => platform.trouble(None),
-            false => own.hosts.iter().find_map(|host| platform.trouble(Some(host))),
+            true => ask(platform, None),
+            false => own.hosts.iter().find_map(|host| ask(platform, Some(host))),
         }
     }
 
     /// Tells the machine what it does not know yet of its nodes' health.
-    async fn tell_health(&self, machine: &Rollout, nodes: &[Observation]) {
+    async fn tell_health(&mut self, machine: &Rollout, nodes: &[Observation]) {
         for slot in machine.slots.iter().filter(|slot| slot.assigned.is_some()) {
             let seen = nodes.iter().find(|seen| seen.key.node == slot.node && seen.generation == slot.generation);
             let Some(seen) = seen else { continue };
             let (node, generation, at) = (slot.node.clone(), slot.generation, now());
+            let was_started_again = self.was_started_again(seen);
+            if was_started_again && (&seen.state, &slot.health) == (&NodeState::Healthy, &Known::Healthy) {
+                // It crashed, and was well again before anybody looked.
+                self.step(Event::NodeLost { node: node.clone(), generation, at }).await;
+                self.step(Event::NodeHealthy { node, generation, at: now() }).await;
+                continue;
+            }
             let event = match (&seen.state, &slot.health) {
                 (NodeState::Healthy, Known::Healthy) => continue,
                 (NodeState::Healthy, _) => Event::NodeHealthy { node, generation, at },
@@ -193,6 +207,13 @@ impl Reconciler {
             };
             self.step(event).await;
         }
+    }
+
+    /// Whether the node's process was started again since the last look.
+    fn was_started_again(&mut self, seen: &Observation) -> bool {
+        let now = (seen.generation, seen.restarts);
+        let before = self.restarts.insert(seen.key.node.clone(), now);
+        before.is_some_and(|(generation, restarts)| generation == now.0 && restarts < now.1)
     }
 
     /// Orders what a node shall run, where the platform has something else; orders go side by side.
@@ -331,7 +352,7 @@ fn is_due(desired: &DesiredNode, seen: Option<&Observation>) -> bool {
 }
 
 /// An environment's part of the gateway's table.
-pub(super) fn part(environment: &Environment, machine: &Rollout, nodes: &[Observation]) -> EnvironmentRoutes {
+fn part(environment: &Environment, machine: &Rollout, nodes: &[Observation]) -> EnvironmentRoutes {
     EnvironmentRoutes {
         key: state::key(environment),
         listen: environment.listen.clone(),
@@ -343,8 +364,9 @@ pub(super) fn part(environment: &Environment, machine: &Rollout, nodes: &[Observ
 fn node_routes(machine: &Rollout, nodes: &[Observation]) -> Vec<NodeRoute> {
     let route = |desired: serin_rollout::DesiredRoute| {
         let same = |seen: &&Observation| seen.key.node == desired.node && seen.generation == desired.generation;
-        let address = nodes.iter().find(same)?.address?;
-        Some(NodeRoute {
+        let address = nodes.iter().find(same).and_then(|seen| seen.address);
+        // One that gets a part of the traffic keeps it, lest the others get more than theirs.
+        (address.is_some() || desired.weight_ppm > 0).then_some(NodeRoute {
             node: desired.node.0,
             generation: desired.generation,
             address,
@@ -353,6 +375,7 @@ fn node_routes(machine: &Rollout, nodes: &[Observation]) -> Vec<NodeRoute> {
                 true => serin_gateway::NodeState::Draining,
                 false => serin_gateway::NodeState::Serving,
             },
+            canary: desired.canary,
         })
     };
     machine.desired_routes().into_iter().filter_map(route).collect()

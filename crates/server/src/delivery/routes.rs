@@ -1,6 +1,6 @@
 //! The gateway's table: every environment's part of it, handed over as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use serin_gateway::{Client, EnvironmentRoutes, GatewayCommand, Routes, Stats};
 use serin_store::delivery as rows;
 use tokio::sync::Mutex;
 
-use super::{reconcile, state};
+use super::state;
 use crate::App;
 use crate::error::{Error, Result};
 
@@ -36,7 +36,7 @@ impl Gateway {
     pub(super) async fn apply(&self, app: &App, part: EnvironmentRoutes) -> Result<Option<SocketAddr>> {
         let mut table = self.table.lock().await;
         if !table.is_whole {
-            table.parts = known_parts(app).await?;
+            table.parts = self.known_parts(app).await?;
             table.is_whole = true;
         }
         let key = part.key.clone();
@@ -84,17 +84,17 @@ impl Gateway {
         table.client = Some(client.clone());
         Ok(client)
     }
-}
 
-/// What every environment had when the server ended: the first table after a start takes no listener away.
-async fn known_parts(app: &App) -> Result<BTreeMap<String, EnvironmentRoutes>> {
-    let mut parts = BTreeMap::new();
-    for environment in rows::environment_list(&mut *app.store.read().await?, None).await? {
-        let row = rows::rollout_current(&mut *app.store.read().await?, environment.id).await?;
-        let Some(row) = row else { continue };
-        let nodes = app.delivery.platform.observe(&state::key(&environment)).await?;
-        let part = reconcile::part(&environment, &state::decode(&row)?, &nodes);
-        parts.insert(part.key.clone(), part);
+    /// What every environment had when the server ended: the first table after a start takes nothing away from those that
+    /// are not looked at yet.
+    async fn known_parts(&self, app: &App) -> Result<BTreeMap<String, EnvironmentRoutes>> {
+        let environments = rows::environment_list(&mut *app.store.read().await?, None).await?;
+        let keys: BTreeSet<String> = environments.iter().map(state::key).collect();
+        let dir = self.dir.clone();
+        let kept = tokio::task::spawn_blocking(move || serin_gateway::kept_routes(&dir)).await;
+        let kept = kept.map_err(|error| Error::internal("read the gateway's table", &error))?;
+        let kept = kept.map_err(|error| Error::internal("read the gateway's table", &error))?;
+        let known = kept.environments.into_iter().filter(|part| keys.contains(&part.key));
+        Ok(known.map(|part| (part.key.clone(), part)).collect())
     }
-    Ok(parts)
 }

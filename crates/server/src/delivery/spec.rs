@@ -63,7 +63,7 @@ fn container(service: &Service, part: &service::Environment, node: &NodeName) ->
 }
 
 /// The host of a node: the nodes of each pool go round the hosts, each pool beginning one further.
-fn host<'a>(part: &'a service::Environment, node: &NodeName) -> Option<&'a str> {
+pub(super) fn host<'a>(part: &'a service::Environment, node: &NodeName) -> Option<&'a str> {
     let (pool, number) = node.as_str().rsplit_once('-')?;
     let offset = part.pools.iter().position(|known| known.name == pool)?;
     let place = number.parse::<usize>().ok()?.checked_sub(1)?.checked_add(offset)?;

@@ -49,8 +49,13 @@ pub async fn environment(app: &App, row: &Environment) -> Result<rest::Environme
     let commit = |digest: &Option<String>| digest.as_ref().and_then(|digest| commits.get(digest).cloned().flatten());
     let stable = machine.as_ref().and_then(stable_digest);
     let mut nodes = machine.as_ref().map(|machine| nodes(machine, &seen)).unwrap_or_default();
+    let config = state::config(row)?;
+    let part = state::part(&config, &row.name).ok();
     for node in &mut nodes {
         node.sha = commit(&node.digest);
+        // One that is not seen is where it was to be.
+        let planned = || super::spec::host(part?, &node.name.as_str().into()).map(str::to_owned);
+        node.host = node.host.take().or_else(planned);
     }
     let rollout = match (&current, &machine) {
         (Some(row), Some(machine)) => Some(rollout(app, row, machine).await?),
@@ -105,6 +110,7 @@ fn node(slot: &Slot, share: f64, seen: &Seen) -> rest::Node {
         state: observed.map_or("stopped", |node| node.state.as_str()).to_owned(),
         digest: slot.assigned.as_ref().map(|digest| digest.0.clone()),
         sha: None,
+        host: observed.and_then(|node| node.host.clone()),
         address: observed.and_then(|node| node.address).map(|address| address.to_string()),
         traffic: match slot.traffic {
             Traffic::Full => "serving",

@@ -142,6 +142,7 @@ struct PoolView {
 
 struct NodeView {
     name: String,
+    host: Option<String>,
     class: &'static str,
     mark: Mark,
     traffic: Mark,
@@ -505,6 +506,7 @@ fn node_view(node: &rest::Node, (environment, api): (&rest::Environment, &str), 
         detail: node.detail.clone(),
         logs_href: format!("{api}/nodes/{}/logs?lines=1000", encode(&node.name)),
         name: node.name.clone(),
+        host: node.host.clone(),
     }
 }
 
