@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::{LOOK_EVERY, PATIENCE};
+use crate::{LOOK_EVERY, PATIENCE, process};
 
-/// An engine with folders of its own; it ends with this value.
+/// An engine with folders of its own; it ends with this value, and its containers with it.
 pub struct Engine {
     folder: tempfile::TempDir,
     child: Child,
     bridge: Bridge,
+    flags: &'static [&'static str],
 }
 
 /// A network of containers that no other engine has.
@@ -47,10 +48,18 @@ impl Engine {
     /// # Errors
     /// Where it does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more flags; a later start has them as well.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_with(flags: &'static [&'static str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("serin-engine-").tempdir()?;
         let bridge = Bridge::make()?;
-        let child = launch(folder.path(), &bridge)?;
-        let mut engine = Self { folder, child, bridge };
+        let child = launch(folder.path(), &bridge, flags)?;
+        let mut engine = Self { folder, child, bridge, flags };
         engine.answers().await?;
         Ok(engine)
     }
@@ -75,12 +84,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Kills it with all that it runs, as when its machine goes down.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub async fn go_down(&mut self) -> Result<()> {
+        self.kill().await?;
+        end_containers(self.folder.path());
+        Ok(())
+    }
+
     /// Starts it again on its folders.
     ///
     /// # Errors
     /// Where it does not start.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.child = launch(self.folder.path(), &self.bridge)?;
+        self.child = launch(self.folder.path(), &self.bridge, self.flags)?;
         self.answers().await
     }
 
@@ -118,14 +137,40 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // It unmounts and ends its own containerd when it is asked to end, not when it is killed.
-        let Ok(pid) = self.pid() else { return };
-        let _ = as_root("kill").args(["-TERM", &pid.to_string()]).status();
+        // Containers may outlive their engine. It unmounts and ends its own containerd when it is asked to end, not when
+        // it is killed.
+        let left = self.docker(&["ps", "-aq"]).unwrap_or_default();
+        for id in left.split_whitespace() {
+            let _ = self.docker(&["rm", "-f", "-v", id]);
+        }
+        if let Ok(pid) = self.pid() {
+            let _ = as_root("kill").args(["-TERM", &pid.to_string()]).status();
+        }
         let begun = std::time::Instant::now();
         while begun.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(LOOK_EVERY);
         }
+        sweep(self.folder.path());
         let _ = as_root("rm").arg("-rf").arg(self.folder.path()).status();
+    }
+}
+
+/// Ends what an engine that was killed left: its containers and their mounts.
+fn sweep(folder: &Path) {
+    end_containers(folder);
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    for path in mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)) {
+        if Path::new(path).starts_with(folder) {
+            let _ = as_root("umount").args(["-l", path]).status();
+        }
+    }
+}
+
+/// Ends containers and their supervisors, which outlive an engine that was killed.
+fn end_containers(folder: &Path) {
+    let supervisors = process::running(folder, "containerd-shim-runc-v2");
+    for pid in process::children(&supervisors).into_iter().chain(supervisors) {
+        let _ = as_root("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
     }
 }
 
@@ -138,7 +183,7 @@ fn as_root(program: &str) -> std::process::Command {
     command
 }
 
-fn launch(folder: &Path, bridge: &Bridge) -> Result<Child> {
+fn launch(folder: &Path, bridge: &Bridge, flags: &[&str]) -> Result<Child> {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = as_root("dockerd");
     command.arg(format!("--host=unix://{}", folder.join("docker.sock").display()));
@@ -147,7 +192,7 @@ fn launch(folder: &Path, bridge: &Bridge) -> Result<Child> {
         command.arg(format!("--{flag}={}", folder.join(name).display()));
     }
     // No rules of a firewall: another engine may have its own here.
-    command.args([&format!("--bridge={}", bridge.0), "--iptables=false", "--ip6tables=false"]);
+    command.args([&format!("--bridge={}", bridge.0), "--iptables=false", "--ip6tables=false"]).args(flags);
     let mut command = Command::from(command);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("`apt-get install docker.io`")

@@ -34,6 +34,25 @@ pub fn running(folder: &Path, program: &str) -> BTreeSet<u32> {
     below(folder).into_iter().filter(runs).collect()
 }
 
+/// The children of these processes.
+#[must_use]
+pub fn children(parents: &BTreeSet<u32>) -> BTreeSet<u32> {
+    all().filter(|pid| parent(*pid).is_some_and(|parent| parents.contains(&parent))).collect()
+}
+
+/// The parents of these processes.
+#[must_use]
+pub fn parents(children: &BTreeSet<u32>) -> BTreeSet<u32> {
+    children.iter().filter_map(|pid| parent(*pid)).collect()
+}
+
+/// The fourth field of `/proc/PID/stat`; the second, a name in parentheses, may hold anything (proc_pid_stat(5)).
+fn parent(pid: u32) -> Option<u32> {
+    let stat = file(pid, "stat");
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(stat.get(name_end + 1..)?).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Whether the process is there and no zombie.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {

@@ -90,7 +90,21 @@ impl Server {
     /// # Errors
     /// Where it does not start.
     pub async fn start_in(flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+        Self::start_on(tempfile::Builder::new().prefix("serin-e2e-").tempdir()?, (flags, variables)).await
+    }
+
+    /// Starts a server whose data folder has this `serin.toml`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub async fn start_with_settings(settings: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("serin-e2e-").tempdir()?;
+        std::fs::create_dir(folder.path().join("data"))?;
+        std::fs::write(folder.path().join("data/serin.toml"), settings)?;
+        Self::start_on(folder, (&[], &[])).await
+    }
+
+    async fn start_on(folder: tempfile::TempDir, (flags, variables): (&[&str], &[(&str, &str)])) -> Result<Self> {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let variables: Vec<_> = variables.iter().map(own).collect();
         let (child, said) = launch(folder.path(), "127.0.0.1:0", (flags, &variables)).await?;
