@@ -36,7 +36,8 @@ pub struct Plan {
     pub only: Option<String>,
 }
 
-/// The regressions, of a version as its users see it: rounds are three quarters of what a request costs. What they are, the line of the version's tuning, and the judge's words for what has to be named.
+/// The regressions, of a version as its users see it: rounds are three quarters of what a request costs. What they are, the
+/// line of the version's tuning, and the judge's words for what has to be named.
 const REGRESSIONS: [(&str, &str, &str); 7] = [
     ("leak of 2 % a minute", "leak-ppm 20000", "memory"),
     ("CPU +20 %", "cpu-rounds 1270000", "CPU use"),
@@ -78,6 +79,7 @@ pub fn clock_ms() -> u64 {
 
 /// Measures and prints; says whether every regression was caught and nothing else.
 pub fn measure(serin: &Path, plan: &Plan) -> Result<bool> {
+    let begun = Instant::now();
     let folder = tempfile::Builder::new().prefix("serin-bench-").tempdir()?;
     let data = folder.path().join("data");
     let _leftovers = Leftovers::of(&data);
@@ -96,7 +98,8 @@ pub fn measure(serin: &Path, plan: &Plan) -> Result<bool> {
     for result in results {
         good &= result?;
     }
-    println!("\n{}", if good { "holds" } else { "DOES NOT HOLD" });
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    println!("\n{}, after {minutes:.0} min", if good { "holds" } else { "DOES NOT HOLD" });
     Ok(good)
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 const BUSYBOX: &str = "/bin/busybox";
 /// Label of everything that is built here.
 const LABEL: &str = "serin.test.image";
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// An image that goes with this value.
 struct Built(String);
@@ -20,12 +21,17 @@ impl Drop for Built {
 }
 
 async fn build(folder: &Path, build: ImageBuild) -> (Result<Built, String>, Vec<String>) {
+    build_heard(folder, build, |_| {}).await
+}
+
+/// Builds, and hands each line of progress over as it comes.
+async fn build_heard(folder: &Path, build: ImageBuild, heard: impl Fn(&str)) -> (Result<Built, String>, Vec<String>) {
     let builder = Builder::connect().await.unwrap();
     std::fs::copy(BUSYBOX, folder.join("busybox")).expect("`apt-get install busybox-static`");
     let context = Context::find(folder, ".", "Dockerfile").unwrap();
     let archive = tempfile::NamedTempFile::new().unwrap();
     pack(&context, archive.path()).unwrap();
-    let (sender, mut lines) = mpsc::channel(16);
+    let (sender, mut lines) = mpsc::channel::<String>(16);
     let build = ImageBuild {
         dockerfile: "Dockerfile".into(),
         labels: vec![(LABEL.into(), "1".into())],
@@ -35,6 +41,7 @@ async fn build(folder: &Path, build: ImageBuild) -> (Result<Built, String>, Vec<
     let told = async {
         let mut told = Vec::new();
         while let Some(line) = lines.recv().await {
+            heard(&line);
             told.push(line);
         }
         told
@@ -129,7 +136,10 @@ async fn a_build_that_nobody_waits_for_ends() {
     write(
         folder.path(),
         "Dockerfile",
-        &format!("FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"{seconds}\"]\n"),
+        &format!(
+            "FROM scratch\nCOPY busybox /bin/busybox\n\
+             RUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo begun; exec /bin/busybox sleep {seconds}\"]\n"
+        ),
     );
     let sleeps = || {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -137,18 +147,20 @@ async fn a_build_that_nobody_waits_for_ends() {
         let wanted = format!("/bin/busybox\0sleep\0{seconds}\0");
         lines.filter(|line| line == wanted.as_bytes()).count()
     };
-    let building = build(folder.path(), ImageBuild::default());
-    let begun = async {
-        while sleeps() == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let begun = tokio::sync::Notify::new();
+    let building = build_heard(folder.path(), ImageBuild::default(), |line| {
+        if line.ends_with("| begun") {
+            begun.notify_one();
         }
-    };
+    });
     tokio::select! {
         (built, told) = building => panic!("{:?}\n{}", built.map(|built| built.0.clone()), told.join("\n")),
-        () = begun => {}
+        () = begun.notified() => {}
     }
-    // The future is gone.
+    // The future is gone, and nobody tells when the engine has noticed.
+    let deadline = std::time::Instant::now() + PATIENCE;
     while sleeps() > 0 {
+        assert!(std::time::Instant::now() < deadline, "the build goes on");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
