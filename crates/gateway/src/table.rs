@@ -136,8 +136,10 @@ impl Environment {
 
     /// Hands the next request to a node that has not been tried; `None`: there is none.
     pub(crate) fn pick(self: &Arc<Self>, tried: &Tried) -> Option<Attempt> {
-        let (node, address, is_canarys) = lock(&self.nodes).pick(tried)?;
+        let mut nodes = lock(&self.nodes);
+        let (node, address, is_canarys) = nodes.pick(tried)?;
         node.begin();
+        drop(nodes);
         Some(Attempt {
             environment: Arc::clone(self),
             node,
