@@ -1,10 +1,9 @@
 //! The platforms of this server behind one face: a node with an image is a container, on its host's engine; any other is a
 //! process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,24 +23,25 @@ const OWN: &str = "Docker Engine";
 /// All platforms.
 pub struct Platforms {
     process: ProcessPlatform,
-    docker: OnceCell<DockerPlatform>,
-    /// Why that one is not opened, where it is wanted.
-    docker_trouble: Mutex<Option<String>>,
-    hosts: BTreeMap<String, Arc<Remote>>,
-    policy: Policy,
-    folder: PathBuf,
+    /// On the server's own engine.
+    own: Arc<Hosted>,
+    hosts: BTreeMap<String, Arc<Hosted>>,
     changes: Arc<watch::Sender<u64>>,
 }
 
-/// A host's engine, opened as soon as it answers.
-struct Remote {
-    host: Host,
+/// The Docker platform of one engine, opened as soon as that answers.
+struct Hosted {
+    /// `None`: the server's own engine.
+    host: Option<Host>,
     folder: PathBuf,
+    policy: Policy,
     platform: OnceCell<DockerPlatform>,
-    /// Why it is not opened yet.
-    trouble: Mutex<String>,
-    /// Whether it was asked once, to whatever end.
-    was_asked: AtomicBool,
+    /// Why it is not opened yet, where it is wanted.
+    closed: Mutex<Option<String>>,
+    /// Whether it was asked once, to whatever end, or nobody wants it yet.
+    was_asked: watch::Sender<bool>,
+    /// Nodes that are about to be removed here, as they run elsewhere by a newer order.
+    leaving: Mutex<BTreeSet<NodeKey>>,
 }
 
 impl Platforms {
@@ -53,61 +53,44 @@ impl Platforms {
         let process = ProcessPlatform::new(folder.clone(), supervisor)?;
         let changes = Arc::new(watch::Sender::new(0));
         forward(process.changes(), &changes);
-        let mut hosts = BTreeMap::new();
-        for host in &docker.hosts {
-            let remote = Arc::new(Remote {
-                host: host.clone(),
-                folder: folder.join("docker-hosts").join(&host.name),
-                platform: OnceCell::new(),
-                trouble: Mutex::new(format!("host `{}` has not answered yet", host.name)),
-                was_asked: AtomicBool::new(false),
-            });
-            tokio::spawn(open(Arc::downgrade(&remote), docker.policy.clone(), Arc::downgrade(&changes)));
-            hosts.insert(host.name.clone(), remote);
-        }
-        let (docker_folder, policy) = (folder.join("docker"), docker.policy.clone());
-        let (docker, docker_trouble) = (OnceCell::new(), Mutex::default());
-        Ok(Self { process, docker, docker_trouble, hosts, policy, folder: docker_folder, changes })
-    }
-
-    async fn docker(&self) -> Result<&DockerPlatform, Error> {
-        let open = || async {
-            let engine = Engine::connect().await?;
-            let platform = DockerPlatform::new(&self.folder, (engine, OWN), self.policy.clone()).await?;
-            forward(platform.changes(), &self.changes);
-            Ok(platform)
+        let hosted = |host: Option<&Host>, folder: PathBuf| {
+            let wanted = host.is_some() || folder.exists();
+            let hosted = Arc::new(Hosted::new(host.cloned(), folder, docker.policy.clone()));
+            if wanted {
+                hosted.is_missed("has not answered yet");
+                hosted.was_asked.send_replace(false);
+                tokio::spawn(open(Arc::downgrade(&hosted), Arc::downgrade(&changes)));
+            }
+            hosted
         };
-        let opened = self.docker.get_or_try_init(open).await;
-        *lock(&self.docker_trouble) = opened.as_ref().err().map(ToString::to_string);
-        opened
+        // The server's own engine has a folder as soon as it was ever used.
+        let own = hosted(None, folder.join("docker"));
+        let of_host =
+            |host: &Host| (host.name.clone(), hosted(Some(host), folder.join("docker-hosts").join(&host.name)));
+        let hosts = docker.hosts.iter().map(of_host).collect();
+        Ok(Self { process, own, hosts, changes })
     }
 
-    /// The server's own Docker platform, where it has ever used it and the engine has answered since the start.
-    async fn used_docker(&self) -> Option<&DockerPlatform> {
-        if self.docker.initialized() || self.folder.exists() { self.docker().await.ok() } else { None }
+    fn hosted(&self, host: Option<&str>) -> Option<&Hosted> {
+        host.map_or(Some(&self.own), |name| self.hosts.get(name)).map(AsRef::as_ref)
     }
 
     /// Every Docker platform that answers.
-    async fn at_hand(&self) -> impl Iterator<Item = &DockerPlatform> {
-        let hosts = self.hosts.values().filter_map(|remote| remote.platform.get());
-        let opened = self.used_docker().await.into_iter().chain(hosts);
+    fn at_hand(&self) -> impl Iterator<Item = &DockerPlatform> {
+        let opened = std::iter::once(&self.own).chain(self.hosts.values()).filter_map(|hosted| hosted.platform.get());
         opened.filter(|platform| platform.trouble(None).is_none())
     }
 
     /// The platform that runs a container.
     async fn chosen(&self, spec: &NodeSpec) -> Result<&DockerPlatform, Error> {
-        let Some(name) = &spec.container.host else { return self.docker().await };
-        let remote = self.hosts.get(name).ok_or_else(|| Error::Spec {
+        let Some(name) = &spec.container.host else { return self.own.opened(&self.changes).await };
+        let hosted = self.hosts.get(name).ok_or_else(|| Error::Spec {
             key: spec.key.clone(),
             reason: format!("host `{name}` is not known; define it under `[docker.hosts]` in `serin.toml`"),
         })?;
-        let platform = remote.platform.get();
-        let trouble = platform.map_or_else(|| Some(remote.why_closed()), |platform| platform.trouble(None));
-        match (platform, trouble) {
+        match (hosted.platform.get(), hosted.trouble()) {
             (Some(platform), None) => Ok(platform),
-            (_, trouble) => {
-                Err(Error::Docker { attempt: "run the node", reason: trouble.unwrap_or_else(|| remote.why_closed()) })
-            }
+            (_, trouble) => Err(Error::Docker { attempt: "run the node", reason: trouble.unwrap_or_default() }),
         }
     }
 
@@ -131,7 +114,7 @@ impl Platforms {
 
     /// Removes the node from every other place that can be asked.
     async fn remove_elsewhere(&self, key: &NodeKey, keep: Option<&DockerPlatform>) -> Result<(), Error> {
-        for platform in self.at_hand().await {
+        for platform in self.at_hand() {
             if keep.is_none_or(|keep| !std::ptr::eq(keep, platform)) {
                 platform.remove(key).await?;
             }
@@ -140,9 +123,63 @@ impl Platforms {
     }
 }
 
-impl Remote {
-    fn why_closed(&self) -> String {
-        lock(&self.trouble).clone()
+impl Hosted {
+    fn new(host: Option<Host>, folder: PathBuf, policy: Policy) -> Self {
+        let (platform, was_asked) = (OnceCell::new(), watch::Sender::new(true));
+        Self { host, folder, policy, platform, was_asked, closed: Mutex::default(), leaving: Mutex::default() }
+    }
+
+    fn name(&self) -> String {
+        self.host.as_ref().map_or_else(|| OWN.to_owned(), |host| format!("host `{}`", host.name))
+    }
+
+    fn is_missed(&self, why: &str) {
+        *lock(&self.closed) = Some(format!("{} {why}", self.name()));
+    }
+
+    /// The platform, opened now where it was not.
+    async fn opened(&self, changes: &Arc<watch::Sender<u64>>) -> Result<&DockerPlatform, Error> {
+        let open = || async {
+            let engine = match &self.host {
+                Some(host) => Engine::open(host).await?,
+                None => Engine::connect().await?,
+            };
+            let platform = DockerPlatform::new(&self.folder, (engine, &self.name()), self.policy.clone()).await?;
+            forward(platform.changes(), changes);
+            changes.send_modify(|number| *number = number.wrapping_add(1));
+            Ok(platform)
+        };
+        let opened = self.platform.get_or_try_init(open).await;
+        *lock(&self.closed) = opened.as_ref().err().map(ToString::to_string);
+        self.was_asked.send_replace(true);
+        opened
+    }
+
+    /// The platform, if its engine has answered; waits for the first try alone.
+    async fn tried(&self) -> Option<&DockerPlatform> {
+        // Its sender is here.
+        let _ = self.was_asked.subscribe().wait_for(|asked| *asked).await;
+        self.platform.get()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.platform.get().map_or_else(|| lock(&self.closed).clone(), |platform| platform.trouble(None))
+    }
+
+    /// Removes a node that moved while this engine was out of reach.
+    fn clear(self: &Arc<Self>, key: NodeKey) {
+        if self.trouble().is_some() || !lock(&self.leaving).insert(key.clone()) {
+            return;
+        }
+        let hosted = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Some(platform) = hosted.platform.get()
+                && let Err(error) = platform.remove(&key).await
+            {
+                tracing::warn!(node = %key, %error, "a node that moved is left over");
+            }
+            lock(&hosted.leaving).remove(&key);
+        });
     }
 }
 
@@ -150,29 +187,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reaches a host for the first time, however long that takes.
-async fn open(remote: std::sync::Weak<Remote>, policy: Policy, changes: std::sync::Weak<watch::Sender<u64>>) {
-    loop {
-        let Some(remote) = remote.upgrade() else { return };
-        let opened = async {
-            let engine = Engine::open(&remote.host).await?;
-            let name = format!("host `{}`", remote.host.name);
-            DockerPlatform::new(&remote.folder, (engine, &name), policy.clone()).await
-        };
-        match opened.await {
-            Ok(platform) => {
-                if let Some(changes) = changes.upgrade() {
-                    forward(platform.changes(), &changes);
-                    changes.send_modify(|number| *number = number.wrapping_add(1));
-                }
-                // Nobody else opens it.
-                let _ = remote.platform.set(platform);
-                return;
-            }
-            Err(error) => *lock(&remote.trouble) = error.to_string(),
+/// Reaches an engine for the first time, however long that takes.
+async fn open(hosted: Weak<Hosted>, changes: Weak<watch::Sender<u64>>) {
+    while let Some((hosted, changes)) = hosted.upgrade().zip(changes.upgrade()) {
+        if hosted.opened(&changes).await.is_ok() {
+            return;
         }
-        remote.was_asked.store(true, Ordering::Relaxed);
-        drop(remote);
+        drop((hosted, changes));
         tokio::time::sleep(OPEN_RETRY).await;
     }
 }
@@ -209,24 +230,30 @@ impl Platform for Platforms {
     }
 
     async fn observe(&self, environment: &str) -> Result<Vec<Observation>, Error> {
-        let mut seen = self.process.observe(environment).await?;
-        if let Some(own) = self.used_docker().await {
-            seen.extend(own.observe(environment).await?);
-        }
-        for (name, remote) in &self.hosts {
-            let Some(platform) = remote.platform.get() else { continue };
+        let processes = self.process.observe(environment).await?;
+        let mut all: Vec<_> = processes.into_iter().map(|node| (node, None)).collect();
+        let named = self.hosts.iter().map(|(name, hosted)| (Some(name), hosted));
+        for (name, hosted) in std::iter::once((None, &self.own)).chain(named) {
+            let Some(platform) = hosted.tried().await else { continue };
             let there = platform.observe(environment).await?;
-            seen.extend(there.into_iter().map(|node| Observation { host: Some(name.clone()), ..node }));
+            all.extend(there.into_iter().map(|node| (Observation { host: name.cloned(), ..node }, Some(hosted))));
         }
         // Of a node in two places the newer order counts: the older one was out of reach when the node moved.
-        seen.sort_by(|left, right| left.key.cmp(&right.key).then(right.generation.cmp(&left.generation)));
-        seen.dedup_by(|later, first| later.key == first.key);
+        all.sort_by(|(left, _), (right, _)| left.key.cmp(&right.key).then(right.generation.cmp(&left.generation)));
+        let mut seen: Vec<Observation> = Vec::with_capacity(all.len());
+        for (node, hosted) in all {
+            match (seen.last().filter(|newer| newer.key == node.key), hosted) {
+                (None, _) => seen.push(node),
+                (Some(newer), Some(hosted)) if newer.generation > node.generation => hosted.clear(node.key),
+                (Some(_), _) => {}
+            }
+        }
         Ok(seen)
     }
 
     async fn logs(&self, key: &NodeKey, last_lines: usize) -> Result<Vec<String>, Error> {
         let mut read = self.process.logs(key, last_lines).await;
-        for platform in self.at_hand().await {
+        for platform in self.at_hand() {
             if matches!(read, Err(Error::Unknown { .. })) {
                 read = platform.logs(key, last_lines).await;
             }
@@ -239,21 +266,12 @@ impl Platform for Platforms {
     }
 
     fn trouble(&self, host: Option<&str>) -> Option<String> {
-        let Some(name) = host else {
-            let own = self.docker.get();
-            return own.map_or_else(|| lock(&self.docker_trouble).clone(), |platform| platform.trouble(None));
-        };
-        let remote = self.hosts.get(name)?;
-        remote.platform.get().map_or_else(|| Some(remote.why_closed()), |platform| platform.trouble(None))
+        self.hosted(host)?.trouble()
     }
 
     fn unseen(&self, host: Option<&str>) -> Option<String> {
-        let Some(name) = host else {
-            let is_closed = !self.docker.initialized() && self.folder.exists();
-            return is_closed.then(|| lock(&self.docker_trouble).clone().unwrap_or_else(|| OWN.to_owned()));
-        };
-        let remote = self.hosts.get(name).filter(|remote| remote.platform.get().is_none())?;
-        // One that does not answer is a lost host: what it ran is not waited for.
-        (!remote.was_asked.load(Ordering::Relaxed)).then(|| remote.why_closed())
+        // A host that did not answer is lost. What the server's own engine runs serves on while that is away.
+        let is_closed = host.is_none() && self.own.platform.get().is_none();
+        is_closed.then(|| lock(&self.own.closed).clone()).flatten()
     }
 }

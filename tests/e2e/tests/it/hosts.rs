@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use serin_e2e::registry::{PASSWORD, USER};
-use serin_e2e::{Engine, Load, Registry, Server, service};
+use serin_e2e::{Engine, LOOK_EVERY, Load, PATIENCE, Registry, Server, service};
 use tokio::time::{Duration, Instant};
 
 use crate::boxes::{CLIENTS, Cleared, NODES, PRODUCTION, PROJECT, begin};
@@ -90,6 +90,22 @@ async fn a_release_over_two_hosts_waits_for_the_one_that_goes_down() -> Result<(
     ended(&server, &second, "success").await?;
     settled(&server, &second).await?;
     assert_eq!((green.docker(&["ps", "-aq"])?.lines().count(), cleared.containers().len()), (2, NODES - 2));
+
+    // Nodes move away from a host that is down, and leave nothing there when it is back.
+    green.go_down().await?;
+    let moved = environments(&format!("{}/boxes", registry.address)).replace("[blue, green]", "[blue]");
+    tree.write("serin.yml", moved)?;
+    let third = push(&tree, "three", RELEASE).await?;
+    release(&server, &third).await?;
+    ended(&server, &third, "success").await?;
+    settled(&server, &third).await?;
+    assert_eq!(cleared.containers().len(), NODES);
+    green.start_again().await?;
+    let until = Instant::now() + PATIENCE;
+    while !green.docker(&["ps", "-aq"])?.is_empty() {
+        ensure!(Instant::now() < until, "nodes that moved are left over");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     drop((load, server));
     drop(cleared);
     Ok(())
