@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 use absence::Absence;
@@ -42,6 +42,8 @@ const ASKED_AT_ONCE: usize = 16;
 const USAGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What it said is not asked again before that.
 const USAGE_AGE_MS: i64 = 400;
+/// What the engine gets to tell of all nodes that it runs, at the start.
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two tries to hear the engine's events.
 const EVENTS_RETRY: Duration = Duration::from_millis(500);
 
@@ -114,7 +116,9 @@ impl DockerPlatform {
             nodes: Mutex::default(),
             orders: Mutex::default(),
         });
-        inner.adopt().await?;
+        let looks = inner.adopt().await?;
+        // Who asks next shall be told where they serve; one that the engine says nothing of is not waited for.
+        let _ = tokio::time::timeout(ADOPT_TIMEOUT, futures_util::future::join_all(looks)).await;
         let events = tokio::spawn(hear(Arc::downgrade(&inner))).abort_handle();
         let weak = Arc::downgrade(&inner);
         let tell = move |reason| weak.upgrade().map(|inner| inner.attended(&away, reason));
@@ -232,7 +236,7 @@ impl Inner {
         guard(&self.nodes).remove(&spec.key);
         let found = container::start(&self.engine, &self.instance, spec).await;
         let found = found.inspect_err(|_| self.changed())?;
-        self.follow(found);
+        drop(self.follow(found));
         self.changed();
         Ok(())
     }
@@ -262,19 +266,21 @@ impl Inner {
         nodes.get(key).is_some_and(|node| !matches!(guard(&node.seen).state, NodeState::Lost | NodeState::Stopped))
     }
 
-    /// Follows every container that is there and not followed yet.
-    async fn adopt(self: &Arc<Self>) -> Result<(), Error> {
+    /// Follows every container that is there and not followed yet; each tells when it was looked at.
+    async fn adopt(self: &Arc<Self>) -> Result<Vec<oneshot::Receiver<()>>, Error> {
+        let mut looks = Vec::new();
         for found in container::list(&self.engine, &self.instance, None).await? {
             let known = guard(&self.nodes).get(&found.key).map(|node| node.found.generation);
             if known.is_none_or(|known| known < found.generation) {
-                self.follow(found);
+                looks.push(self.follow(found));
             }
         }
         self.changed();
-        Ok(())
+        Ok(looks)
     }
 
-    fn follow(self: &Arc<Self>, found: Found) {
+    /// Follows a container; tells when it was looked at.
+    fn follow(self: &Arc<Self>, found: Found) -> oneshot::Receiver<()> {
         let seen = Arc::new(Mutex::new(Seen::new()));
         let (woken, wakes) = mpsc::channel(1);
         let inner = Arc::downgrade(self);
@@ -284,10 +290,12 @@ impl Inner {
             }
         };
         let ways = (self.engine.clone(), self.absence.clone());
+        let (looked, look) = oneshot::channel();
         let follower = Follower::new(ways, found.clone(), Arc::clone(&seen));
-        let follower = tokio::spawn(follower.run(wakes, changed)).abort_handle();
+        let follower = tokio::spawn(follower.run((wakes, looked), changed)).abort_handle();
         let node = Arc::new(Node { seen, woken, follower, found, meter: Mutex::default() });
         guard(&self.nodes).insert(node.found.key.clone(), node);
+        look
     }
 
     /// Takes note whether the engine is away; while it is, every node is looked at again and again.

@@ -15,7 +15,7 @@ use serin_model::service::Restart;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -111,9 +111,13 @@ impl Follower {
         }
     }
 
-    /// Follows for ever; `changed` is called after each change of state.
-    pub(super) async fn run(mut self, mut wakes: mpsc::Receiver<()>, changed: impl Fn() + Send) {
-        let mut woken = Woken::Look;
+    /// Follows for ever, and tells after the first look; `changed` is called after each change of state.
+    pub(super) async fn run(
+        mut self,
+        (mut wakes, looked): (mpsc::Receiver<()>, oneshot::Sender<()>),
+        changed: impl Fn() + Send,
+    ) {
+        let (mut woken, mut looked) = (Woken::Look, Some(looked));
         loop {
             let before = guard(&self.seen).state.clone();
             match woken {
@@ -124,6 +128,8 @@ impl Follower {
             if guard(&self.seen).state != before {
                 changed();
             }
+            // Not everybody waits for that.
+            let _ = looked.take().map(|looked| looked.send(()));
             woken = self.wait(&mut wakes).await;
         }
     }

@@ -24,6 +24,8 @@ async fn a_restarted_server_adopts_its_nodes_and_their_counters() {
     let counted = |seen: &serin_platform::Observation| (seen.usage.log_warn, seen.usage.log_error) == (1, 3);
     poll(world.platform(), "a-1", counted).await;
     world.restart().await;
+    let found = find(world.platform(), "a-1").await.unwrap();
+    assert_eq!((found.generation, found.address), (7, before.address), "whoever asks at once is told where it serves");
     let after = wait(world.platform(), "a-1", is_healthy).await;
     assert_eq!((after.generation, after.pid, after.address), (7, before.pid, before.address));
     let after = poll(world.platform(), "a-1", counted).await;

@@ -49,7 +49,8 @@ fn left(name: &str) -> Result<Vec<String>> {
 fn volumes(name: &str) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for id in docker(&["ps", "-aq", "--filter", &format!("label=serin.job.name={name}")])?.split_whitespace() {
-        let names = docker(&["inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", id])?;
+        // One that only told its image's user may be gone.
+        let names = docker(&["inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", id]).unwrap_or_default();
         all.extend(names.split_whitespace().map(str::to_owned));
     }
     Ok(all)
