@@ -57,6 +57,11 @@ pub struct Override {
 }
 
 impl Rollout {
+    /// Notes before the start that a person wants an older version back.
+    pub fn note_back(&mut self, by: String, now: Timestamp) {
+        self.note(now, Entry::GoesBack { by });
+    }
+
     /// How many people must still agree before a pool may begin.
     #[must_use]
     pub fn approvals_missing(&self) -> u32 {

@@ -82,6 +82,11 @@ pub enum Entry {
         /// Who.
         by: String,
     },
+    /// A person wants an older version back.
+    GoesBack {
+        /// Who.
+        by: String,
+    },
     /// It waits for people to agree.
     NeedsApprovals {
         /// How many.
@@ -140,6 +145,7 @@ impl fmt::Display for Entry {
             Self::Passed => f.write_str("the canary passed"),
             Self::Paused { by } => write!(f, "paused by {by}"),
             Self::Resumed { by } => write!(f, "resumed by {by}"),
+            Self::GoesBack { by } => write!(f, "an older version is wanted back by {by}"),
             Self::NeedsApprovals { missing: 1 } => f.write_str("waits for 1 approval"),
             Self::NeedsApprovals { missing } => write!(f, "waits for {missing} approvals"),
             Self::Approved { by, missing: 0 } => write!(f, "approved by {by}: enough people agree"),

@@ -250,7 +250,7 @@ impl Rollout {
             kind: target.kind,
             target: target.digest,
             settings: target.settings,
-            slots: ground.nodes.into_iter().map(Slot::new).collect(),
+            slots: ground.nodes.into_iter().map(Slot::of).collect(),
             phase: Phase::Created,
             pause: None,
             host_back: None,

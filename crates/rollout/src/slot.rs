@@ -149,7 +149,9 @@ impl Standing {
 }
 
 impl Slot {
-    pub(crate) fn new(standing: Standing) -> Self {
+    /// A node as it stands.
+    #[must_use]
+    pub fn of(standing: Standing) -> Self {
         let seat = match standing.traffic {
             Traffic::Share => Seat::Share,
             Traffic::Out if standing.running.is_none() => Seat::Out,

@@ -4,9 +4,11 @@
 //! environment makes the world so, again and again, and tells the machine what it sees.
 
 mod action;
+mod back;
 mod calendar;
 mod chinese;
 pub mod command;
+mod departed;
 mod judging;
 mod platforms;
 mod reconcile;

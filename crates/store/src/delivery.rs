@@ -196,6 +196,29 @@ pub async fn rollout_list(db: &mut Connection, environment_id: i64, most: i64) -
         .await
 }
 
+/// A version that an environment ran as a whole.
+#[derive(Clone, Debug, FromRow)]
+pub struct Whole {
+    /// The version.
+    pub digest: String,
+    /// Its commit.
+    pub commit_id: String,
+    /// The pipeline that brought it.
+    pub pipeline_id: i64,
+}
+
+/// The versions that were deployed or released as a whole, newest first.
+pub async fn rollout_whole_list(db: &mut Connection, environment_id: i64, most: i64) -> Result<Vec<Whole>> {
+    sqlx::query_as(
+        "select digest, commit_id, pipeline_id from rollout
+         where environment_id = $1 and phase = 'succeeded' and kind in ('deploy', 'release') order by id desc limit $2",
+    )
+    .bind(environment_id)
+    .bind(most)
+    .fetch_all(db)
+    .await
+}
+
 /// Notes that a job runs against the nodes of a rollout; again changes nothing.
 pub async fn rollout_test_add(db: &mut Connection, rollout_id: i64, job_id: i64) -> Result<()> {
     sqlx::query("insert into rollout_test (rollout_id, job_id) values ($1, $2) on conflict do nothing")

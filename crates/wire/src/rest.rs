@@ -392,7 +392,7 @@ pub struct RolloutStep {
 }
 
 /// Something that a person may do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RolloutAction {
     /// `release`, `pause`, `resume`, `accept`, `abort`, `roll_back`, `approve`, `override`.
     pub action: String,
@@ -401,6 +401,9 @@ pub struct RolloutAction {
     /// Which comparison of the judge, for `accept`.
     #[serde(default)]
     pub watch: Option<u32>,
+    /// The version that is gone back to, for `roll_back` after a rollout has ended.
+    #[serde(default)]
+    pub digest: Option<String>,
 }
 
 /// One entry of what happened.
@@ -429,7 +432,7 @@ pub struct RolloutCommand {
     /// Why, for `abort` and `override`.
     #[serde(default)]
     pub reason: Option<String>,
-    /// The version that is approved, for `approve`: another one than the rollout's is refused.
+    /// The version that is approved, for `approve`, or gone back to, for `roll_back`: another one than that is refused.
     #[serde(default)]
     pub digest: Option<String>,
 }

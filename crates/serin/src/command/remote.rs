@@ -32,7 +32,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
             };
             act(&release.of, &release.name, ("release", pool)).await?;
         }
-        Command::Rollback(environment) => act(&environment.of, &environment.name, ("roll_back", None)).await?,
+        Command::Rollback(environment) => roll_back(&environment.of, &environment.name).await?,
         Command::Pause(environment) => act(&environment.of, &environment.name, ("pause", None)).await?,
         Command::Resume(environment) => resume(&environment.of, &environment.name).await?,
         Command::Abort(environment) => act(&environment.of, &environment.name, ("abort", None)).await?,
@@ -258,6 +258,13 @@ async fn resume(of: &Of, name: &str) -> Result<()> {
     let watch = actions.iter().find(|action| action.action == "accept").and_then(|action| action.watch);
     let action = if watch.is_some() { "accept" } else { "resume" };
     send(of, name, rest::RolloutCommand { action: action.to_owned(), watch, ..Default::default() }).await
+}
+
+/// Rolls the rollout back that is under way, or goes back to the version that the server names.
+async fn roll_back(of: &Of, name: &str) -> Result<()> {
+    let actions = get(of, name).await?.rollout.map(|rollout| rollout.actions).unwrap_or_default();
+    let digest = actions.into_iter().find(|action| action.action == "roll_back").and_then(|action| action.digest);
+    send(of, name, rest::RolloutCommand { action: "roll_back".to_owned(), digest, ..Default::default() }).await
 }
 
 async fn act(of: &Of, name: &str, (action, pool): (&str, Option<String>)) -> Result<()> {

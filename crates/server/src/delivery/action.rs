@@ -36,6 +36,7 @@ async fn begin(running: &Running, environment: &str, (kind, nodes): (Kind, Optio
         commit: running.pipeline.commit_id.clone(),
         config,
         canary_nodes: nodes,
+        back_by: None,
     };
     state::begin(&running.app, new).await
 }

@@ -28,6 +28,7 @@ pub(super) fn entry(entry: &Entry) -> String {
         Entry::Passed => "灰度通过".to_owned(),
         Entry::Paused { by } => format!("{by} 暂停"),
         Entry::Resumed { by } => format!("{by} 恢复"),
+        Entry::GoesBack { by } => format!("{by} 要求回到之前的版本"),
         Entry::NeedsApprovals { missing } => format!("等待 {missing} 个审批"),
         Entry::Approved { by, missing: 0 } => format!("{by} 批准：审批已足够"),
         Entry::Approved { by, missing } => format!("{by} 批准：还需 {missing} 个"),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serin_model::{Digest, PoolName};
 use serin_rollout::Event;
 use serin_store::account::Account;
-use serin_store::delivery::Environment;
+use serin_store::delivery::{self as rows, Environment};
 use serin_wire::rest::RolloutCommand;
 
-use super::state;
+use super::{back, state};
 use crate::App;
 use crate::error::{Error, Result};
 use crate::project::admin_only;
@@ -25,7 +25,16 @@ pub async fn carry_out(
     environment: &Environment,
     (command, account): (&RolloutCommand, &Account),
 ) -> Result<()> {
+    // Who names a version wants that one, and never the way back of a way back that has begun meanwhile.
+    if command.action == "roll_back" && (command.digest.is_some() || is_over(app, environment).await?) {
+        return back::begin(app, environment, (&account.username, command.digest.as_deref())).await;
+    }
     state::step(app, environment.id, event(command, account)?).await
+}
+
+async fn is_over(app: &App, environment: &Environment) -> Result<bool> {
+    let row = rows::rollout_current(&mut *app.store.read().await?, environment.id).await?;
+    row.map_or(Ok(false), |row| Ok(state::decode(&row)?.is_over()))
 }
 
 fn event(command: &RolloutCommand, account: &Account) -> Result<Event> {

@@ -14,7 +14,7 @@ use serin_store::delivery::{self as rows, Environment};
 use tokio::task::JoinSet;
 
 use super::judging::Session;
-use super::{Watched, spec, state};
+use super::{Watched, departed, spec, state};
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Result};
@@ -60,6 +60,7 @@ struct Reconciler {
     /// How often each node's process had been started again, by its generation.
     restarts: HashMap<NodeName, (u64, u32)>,
     told: Timestamp,
+    leaving: departed::Leaving,
 }
 
 /// Reconciles an environment until the server stops; a second call for the same one ends at once.
@@ -83,6 +84,7 @@ pub async fn run(app: Arc<App>, environment_id: i64) {
         ordered: HashMap::new(),
         restarts: HashMap::new(),
         told: Timestamp::default(),
+        leaving: departed::Leaving::default(),
         watched: Arc::clone(&watched),
         environment,
         app: Arc::clone(&app),
@@ -127,6 +129,7 @@ impl Reconciler {
         self.route(&machine, &nodes).await?;
         let Some(machine) = self.machine().await? else { return Ok(ROUND_MS) };
         self.look(nodes).await?;
+        self.end_departed(&machine).await?;
         let drains = self.tell_drained(&machine).await;
         if machine.next_wake().is_some_and(|at| at <= now()) {
             self.step(Event::Wake).await;
@@ -324,6 +327,21 @@ impl Reconciler {
         !draining.is_empty()
     }
 
+    /// Stops the nodes that `serin.yml` no longer names, once nothing is in flight on them.
+    async fn end_departed(&mut self, machine: &Rollout) -> Result<()> {
+        let seen = self.seen();
+        let serves = |route: &&NodeRoute| route.state == serin_gateway::NodeState::Serving;
+        let Some(applied) = &self.applied else { return Ok(()) };
+        // The rollout may have ended after this round's routes were made.
+        let serving: Vec<String> = applied.nodes.iter().filter(serves).map(|route| route.node.clone()).collect();
+        for (node, generation) in self.leaving.due(machine, &seen, now()) {
+            if !self.ordered.contains_key(&node) && !serving.contains(&node.0) {
+                self.order(DesiredNode { node, digest: None, generation }).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn seen(&self) -> Seen {
         self.watched.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -378,7 +396,9 @@ fn node_routes(machine: &Rollout, nodes: &[Observation]) -> Vec<NodeRoute> {
             canary: desired.canary,
         })
     };
-    machine.desired_routes().into_iter().filter_map(route).collect()
+    let mut routes: Vec<NodeRoute> = machine.desired_routes().into_iter().filter_map(route).collect();
+    routes.extend(departed::routes(machine, nodes));
+    routes
 }
 
 fn cpu_percent(old: &Observation, new: &Observation) -> Option<f64> {

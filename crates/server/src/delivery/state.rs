@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serin_model::service::{self, Config};
 use serin_model::{Digest, NodeName, PoolName, RolloutId, Timestamp};
+use serin_platform::Observation;
 use serin_rollout::{
     self as rollout, Effect, Event, Ground, Outcome, Phase, Refusal, Rollout, Settings, Standing, Target, Tone,
 };
@@ -12,7 +13,7 @@ use serin_store::project::{self as projects, Notice};
 use serin_store::release::{self as releases, Release};
 use serin_store::{Tx, pipeline as pipelines};
 
-use super::terms;
+use super::{departed, terms};
 use crate::App;
 use crate::clock::now;
 use crate::error::{Error, Kind, Result};
@@ -74,6 +75,8 @@ pub struct New {
     pub config: Config,
     /// Nodes to take out, where the job says so.
     pub canary_nodes: Option<u32>,
+    /// Who wants an older version back; nothing holds that up.
+    pub back_by: Option<String>,
 }
 
 /// Begins a rollout; its row. The current one gives way where it may.
@@ -92,6 +95,7 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     if let Some(current) = &current
         && current.pipeline_id == new.pipeline_id
         && current.kind == word(new.kind)
+        && new.back_by.is_none()
     {
         return Ok(current.clone());
     }
@@ -102,12 +106,17 @@ pub async fn begin(app: &Arc<App>, new: New) -> Result<rows::Rollout> {
     let mut settings = Settings::new(&new.config.service, &part, &new.config.canary, &new.config.release);
     settings.terms = terms;
     settings.canary_nodes = new.canary_nodes.unwrap_or(settings.canary_nodes);
-    let ground = Ground { nodes: nodes(&part, &ground), ..ground };
+    // Where the platform cannot be asked, new names stand for nodes that never ran, and it takes no outdated order.
+    let observed = app.delivery.platform.observe(&key(&environment)).await.unwrap_or_default();
+    let ground = Ground { nodes: nodes(&part, &ground, &observed), ..ground };
     let at = now();
     let mut row = first_row(&new, environment.id, at)?;
     row.id = take_place(&mut tx, current, &row).await?;
     let target = Target { id: RolloutId(row.id), kind: new.kind, digest: new.digest, settings };
     let mut machine = Rollout::new(target, ground, at).map_err(|refusal| Error::conflict(refusal.to_string()))?;
+    if let Some(by) = new.back_by {
+        machine.note_back(by, at);
+    }
     let effects = stepped(&mut machine, Event::Start, at)?;
     keep(&mut tx, &mut row, &machine, &effects).await?;
     tx.commit().await?;
@@ -176,13 +185,14 @@ fn first_row(new: &New, environment_id: i64, at: Timestamp) -> Result<rows::Roll
 }
 
 /// The environment's nodes: as they stand, with those that `serin.yml` adds and without those that it leaves out.
-fn nodes(part: &service::Environment, standing: &Ground) -> Vec<Standing> {
+fn nodes(part: &service::Environment, standing: &Ground, observed: &[Observation]) -> Vec<Standing> {
     let mut list = Vec::new();
     for pool in &part.pools {
         for number in 1..=pool.nodes {
             let name = NodeName(format!("{}-{number}", pool.name));
             let known = standing.nodes.iter().find(|known| known.node == name).cloned();
-            list.push(known.unwrap_or_else(|| Standing::empty(name, PoolName(pool.name.clone()))));
+            let pool = PoolName(pool.name.clone());
+            list.push(known.unwrap_or_else(|| departed::standing(name, pool, observed)));
         }
     }
     list

@@ -29,7 +29,7 @@ struct Running {
 
 /// The terms of a new rollout. A deployment to an environment that is released to would go round them, and is refused.
 pub(super) async fn of(app: &App, new: &New, environment_id: i64) -> Result<Terms> {
-    if new.kind == RolloutKind::Canary {
+    if new.kind == RolloutKind::Canary || new.back_by.is_some() {
         return Ok(Terms::default());
     }
     let rollouts = rows::rollout_list(&mut *app.store.read().await?, environment_id, ROLLOUTS_MAX).await?;

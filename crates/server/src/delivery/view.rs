@@ -1,6 +1,6 @@
 //! Environments, nodes and rollouts as API and pages show them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use serin_rollout::{Phase, Rollout, Slot, Traffic};
@@ -11,7 +11,7 @@ use serin_wire::rest;
 
 use super::judging::AnswerRecord;
 use super::reconcile::Seen;
-use super::{chinese, state};
+use super::{back, chinese, departed, state};
 use crate::App;
 use crate::api::view::time;
 use crate::error::{Error, Result};
@@ -38,17 +38,17 @@ pub async fn environment(app: &App, row: &Environment) -> Result<rest::Environme
     let mut db = app.store.read().await?;
     let current = rows::rollout_current(&mut db, row.id).await?;
     let machine = current.as_ref().map(state::decode).transpose()?;
+    let stable = machine.as_ref().and_then(stable_digest);
+    let mut nodes = machine.as_ref().map(|machine| nodes(machine, &seen)).unwrap_or_default();
     let mut commits = BTreeMap::new();
-    if let Some(machine) = &machine {
-        for digest in digests(machine) {
-            let release = releases::release_of_digest(&mut db, row.project_id, &digest).await?;
-            commits.insert(digest, release.map(|release| release.commit_id));
+    for digest in nodes.iter().filter_map(|node| node.digest.as_ref()).chain(&stable) {
+        if !commits.contains_key(digest) {
+            let release = releases::release_of_digest(&mut db, row.project_id, digest).await?;
+            commits.insert(digest.clone(), release.map(|release| release.commit_id));
         }
     }
     drop(db);
     let commit = |digest: &Option<String>| digest.as_ref().and_then(|digest| commits.get(digest).cloned().flatten());
-    let stable = machine.as_ref().and_then(stable_digest);
-    let mut nodes = machine.as_ref().map(|machine| nodes(machine, &seen)).unwrap_or_default();
     let config = state::config(row)?;
     let part = state::part(&config, &row.name).ok();
     for node in &mut nodes {
@@ -72,12 +72,6 @@ pub async fn environment(app: &App, row: &Environment) -> Result<rest::Environme
     })
 }
 
-/// Every version that a node runs or may go back to.
-fn digests(machine: &Rollout) -> BTreeSet<String> {
-    let both = machine.slots.iter().flat_map(|slot| [&slot.assigned, &slot.before]);
-    both.flatten().map(|digest| digest.0.clone()).collect()
-}
-
 /// The version that the environment stands on: the one to go back to while a rollout is under way.
 fn stable_digest(machine: &Rollout) -> Option<String> {
     let standing = machine.standing();
@@ -92,12 +86,18 @@ fn stable_digest(machine: &Rollout) -> Option<String> {
 
 fn nodes(machine: &Rollout, seen: &Seen) -> Vec<rest::Node> {
     let routes = machine.desired_routes();
-    let total: u32 = routes.iter().map(|route| route.weight_ppm).sum();
-    let share = |slot: &Slot| {
-        let weight = routes.iter().find(|route| route.node == slot.node).map_or(0, |route| route.weight_ppm);
-        if total == 0 { 0.0 } else { f64::from(weight) / f64::from(total) }
-    };
-    machine.slots.iter().map(|slot| node(slot, share(slot), seen)).collect()
+    let departed = departed::routes(machine, &seen.nodes);
+    let weights = routes.iter().map(|route| route.weight_ppm).chain(departed.iter().map(|route| route.weight_ppm));
+    let total: u64 = weights.map(u64::from).sum();
+    let part = |weight: u32| if total == 0 { 0.0 } else { f64::from(weight) / total as f64 };
+    let share =
+        |slot: &Slot| part(routes.iter().find(|route| route.node == slot.node).map_or(0, |route| route.weight_ppm));
+    let mut shown: Vec<rest::Node> = machine.slots.iter().map(|slot| node(slot, share(slot), seen)).collect();
+    for gone in departed::of(machine, &seen.nodes) {
+        let weight = departed.iter().find(|route| route.node == gone.key.node.0).map_or(0, |route| route.weight_ppm);
+        shown.push(node(&departed::slot(gone, weight > 0), part(weight), seen));
+    }
+    shown
 }
 
 fn node(slot: &Slot, share: f64, seen: &Seen) -> rest::Node {
@@ -150,7 +150,7 @@ pub async fn rollout(app: &App, row: &rows::Rollout, machine: &Rollout) -> Resul
         share: f64::from(machine.share_ppm()) / WHOLE,
         canary,
         steps: steps(machine),
-        actions: actions(machine),
+        actions: actions(machine, back::before(app, row, machine).await?),
         message: Some(row.outcome.clone().unwrap_or_else(|| machine.phase.to_string())),
         message_zh: Some(match &machine.phase {
             Phase::Over(outcome) => chinese::outcome(outcome),
@@ -292,8 +292,10 @@ fn steps(machine: &Rollout) -> Vec<rest::RolloutStep> {
     }
 }
 
-fn actions(machine: &Rollout) -> Vec<rest::RolloutAction> {
-    let action = |name: &str, pool: Option<String>| rest::RolloutAction { action: name.to_owned(), pool, watch: None };
+fn actions(machine: &Rollout, before: Option<rows::Whole>) -> Vec<rest::RolloutAction> {
+    let action =
+        |name: &str, pool: Option<String>| rest::RolloutAction { action: name.to_owned(), pool, ..Default::default() };
+    let back = before.map(|before| rest::RolloutAction { digest: Some(before.digest), ..action("roll_back", None) });
     machine
         .actions()
         .into_iter()
@@ -309,5 +311,6 @@ fn actions(machine: &Rollout) -> Vec<rest::RolloutAction> {
             serin_rollout::Action::Approve => action("approve", None),
             serin_rollout::Action::Override => action("override", None),
         })
+        .chain(back)
         .collect()
 }

@@ -61,7 +61,6 @@ struct Page {
     e: EnvironmentRow,
     acts: Vec<Act>,
     rollout_id: i64,
-    digest: String,
     rollout: Option<RolloutView>,
     pools: Vec<PoolView>,
     history: Vec<HistoryRow>,
@@ -81,6 +80,8 @@ struct Act {
     icon: &'static str,
     danger: bool,
     primary: bool,
+    /// The version that is meant, where one must be named.
+    digest: Option<String>,
     /// Whether a reason is asked for, and whether there must be one.
     reason: Option<bool>,
     asked: bool,
@@ -279,7 +280,6 @@ fn page(
         f,
         e: summary(visit, project, &environment),
         acts: current.map(|rollout| acts(rollout, (asked, visit.account.as_ref()), t)).unwrap_or_default(),
-        digest: current.map(|rollout| rollout.digest.clone()).unwrap_or_default(),
         rollout_id: current.map_or(0, |rollout| rollout.id),
         rollout: current.map(|rollout| rollout_view(rollout, project, visit.language)),
         pools: pools(&environment, (&api, t)),
@@ -411,10 +411,10 @@ fn acts(rollout: &rest::Rollout, (asked, account): (Option<&str>, Option<&Accoun
     let mut actions: Vec<&rest::RolloutAction> =
         rollout.actions.iter().filter(|action| place(action).is_some()).filter(may).collect();
     actions.sort_by_key(|action| place(action));
-    actions.into_iter().map(|action| act_view(action, asked, t)).collect()
+    actions.into_iter().map(|action| act_view(action, (rollout, asked), t)).collect()
 }
 
-fn act_view(action: &rest::RolloutAction, asked: Option<&str>, t: &'static Text) -> Act {
+fn act_view(action: &rest::RolloutAction, (rollout, asked): (&rest::Rollout, Option<&str>), t: &'static Text) -> Act {
     let (word, question, consequence, icon) = match action.action.as_str() {
         "release" => (t.release_pool, t.release_ask, t.release_then, icon::PLAY),
         "pause" => (t.pause, t.pause_ask, t.pause_then, icon::PAUSE),
@@ -431,7 +431,15 @@ fn act_view(action: &rest::RolloutAction, asked: Option<&str>, t: &'static Text)
     };
     Act {
         asked: asked == Some(id.as_str()),
-        word: action.pool.as_ref().map_or_else(|| word.to_owned(), |pool| format!("{word} {pool}")),
+        word: match (&action.pool, &action.digest) {
+            (Some(pool), _) => format!("{word} {pool}"),
+            (None, Some(digest)) => format!("{word} → {}", show::digest(digest)),
+            (None, None) => word.to_owned(),
+        },
+        digest: match action.action.as_str() {
+            "approve" => Some(rollout.digest.clone()),
+            _ => action.digest.clone(),
+        },
         pool: action.pool.clone(),
         watch: action.watch,
         question,
@@ -545,7 +553,7 @@ mod tests {
         let action = |(name, pool): &(&str, Option<&str>)| rest::RolloutAction {
             action: (*name).to_owned(),
             pool: pool.map(str::to_owned),
-            watch: None,
+            ..Default::default()
         };
         let entry =
             |at: i64, message: &str| rest::TimelineEntry { at, message: message.to_owned(), message_zh: String::new() };

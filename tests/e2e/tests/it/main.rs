@@ -3,6 +3,7 @@
 mod approvals;
 mod artifacts;
 mod authorization;
+mod back;
 mod boxes;
 mod canary;
 mod container_jobs;

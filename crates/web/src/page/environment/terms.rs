@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn buttons_are_for_those_who_may() {
-        let action = |name: &str| RolloutAction { action: name.into(), pool: None, watch: None };
+        let action = |name: &str| RolloutAction { action: name.into(), ..RolloutAction::default() };
         let allowed = |name: &str, person: &Account| may(&action(name), Some(&terms()), Some(person));
         assert!(allowed("approve", &person("bea", false)));
         assert!(!allowed("approve", &person("dana", true)), "wrote it");
