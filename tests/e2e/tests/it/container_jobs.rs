@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use serin_e2e::image::{docker, postgresql};
-use serin_e2e::{LOOK_EVERY, PATIENCE, Registry, Said, Server, WorkTree, process, server};
+use serin_e2e::{Engine, LOOK_EVERY, PATIENCE, Registry, Said, Server, WorkTree, process, server};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
@@ -172,6 +172,58 @@ async fn a_killed_server_leaves_nothing_and_the_job_runs_again() -> Result<()> {
     server.job_until(PROJECT, &job, &["canceled"]).await?;
     assert_eq!(left(&name)?, [""; 0]);
     Ok(())
+}
+
+/// Makes a small image with a shell in an engine of the test's own.
+fn small_image(engine: &Engine) -> Result<&'static str> {
+    const NAME: &str = "serin-test/small:1";
+    let folder = tempfile::tempdir()?;
+    let bin = folder.path().join("root/bin");
+    std::fs::create_dir_all(&bin)?;
+    std::fs::copy("/bin/busybox", bin.join("busybox"))?;
+    for name in ["sh", "cat", "chmod", "chown", "env", "grep", "id", "ls", "mkdir", "sleep", "stat"] {
+        std::os::unix::fs::symlink("busybox", bin.join(name))?;
+    }
+    let archive = folder.path().join("image.tar").display().to_string();
+    let root = folder.path().join("root").display().to_string();
+    ensure!(std::process::Command::new("tar").args(["-C", &root, "-cf", &archive, "."]).status()?.success());
+    engine.docker(&["import", &archive, NAME])?;
+    Ok(NAME)
+}
+
+#[tokio::test]
+async fn an_engine_killed_under_a_job_leaves_nothing_and_the_job_runs_again() -> Result<()> {
+    let mut engine = Engine::start().await?;
+    let image = small_image(&engine)?;
+    let server = Server::start_in(&["--executor", "docker"], &[("DOCKER_HOST", &engine.host())]).await?;
+    let tree = server.project(PROJECT).await?;
+    let file = format!("inside:\n  image: \"{image}\"\n  script: [echo begun, sleep 100000]\n");
+    let pipeline = server.pipeline(PROJECT, &tree.push_pipeline(&file).await?).await?;
+    let job = server.job(PROJECT, &pipeline, "inside").await?;
+    server.trace_until(PROJECT, &job, "\nbegun").await?;
+    let before = engine.docker(&["ps", "-aq"])?;
+    engine.kill().await?;
+    let path = format!("/projects/{PROJECT}/jobs/{}", job["id"]);
+    server.wait(&path, |job| job["attempt"] != 1 || job["status"] == "failed").await?;
+    engine.start_again().await?;
+    let ended = server.wait(&path, |job| job["status"] == "failed" || job["status"] == "running").await?;
+    let job = match ended["status"] == "failed" {
+        true => server.post(&format!("{path}/retry"), json!({})).await?,
+        false => ended,
+    };
+    server.trace_until(PROJECT, &job, "\nbegun").await?;
+    until("what the killed engine had is gone", || {
+        let now = engine.docker(&["ps", "-aq"])?;
+        Ok(now.lines().count() == 1 && before.lines().all(|id| !now.contains(id)))
+    })
+    .await?;
+    server.post(&format!("/projects/{PROJECT}/jobs/{}/cancel", job["id"]), json!({})).await?;
+    server.job_until(PROJECT, &job, &["canceled"]).await?;
+    until("nothing is left", || {
+        let networks = engine.docker(&["network", "ls", "-q", "--filter", "label=serin.job.name"])?;
+        Ok(networks.is_empty() && engine.docker(&["ps", "-aq"])?.is_empty())
+    })
+    .await
 }
 
 #[tokio::test]

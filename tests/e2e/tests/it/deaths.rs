@@ -5,7 +5,7 @@
 //! |---|---|---|---|---|
 //! | server | `packages::a_server_killed_while_it_packages…` | `container_nodes::deaths…`, `crashes::a_deployment…` | `container_nodes::deaths…` | here |
 //! | runner | `container_jobs::a_killed_server…`, `…_a_killed_serin_run…`, `daemons::…_after_the_servers_death…` | as the server, which it is a part of | a job's guard: here | as the server |
-//! | engine | `packages::an_engine_killed_while_it_builds…` | here | here | here |
+//! | engine | `packages::an_engine_killed_while_it_builds…`, `container_jobs::an_engine_killed_under_a_job…` | here | here | here |
 //! | node | here | here | old: `container_nodes::deaths…`; new: here | old and new: here |
 //!
 //! The engine is killed twice over: one that ends its containers when it is back, and one that keeps them
@@ -335,5 +335,40 @@ async fn server_and_nodes_die_in_the_middle_of_a_release() -> Result<()> {
     assert_eq!((counted(&load, "three").1, cleared.containers().len()), (before.1, NODES));
     drop((load, server));
     drop(cleared);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_starts_while_its_engine_is_away_takes_nothing_away_and_holds_up_nobody() -> Result<()> {
+    const OTHER: &str = "other";
+    let mut engine = Engine::start_with(&["--live-restore"]).await?;
+    let mut server = Server::start_in(&[], &[("DOCKER_HOST", &engine.host())]).await?;
+    let (_tree, load) = deployed(&server).await?;
+    let first = server.get(PRODUCTION).await?["sha"].as_str().context("nothing is deployed")?.to_owned();
+    let before = engine.docker(&["ps", "-q"])?;
+    engine.kill().await?;
+    server.kill().await?;
+    server.start_again().await?;
+
+    // Processes of another project are deployed meanwhile, and the containers serve on.
+    let tree = server.project(OTHER).await?;
+    let environments = "environments:\n  test: { platform: process, nodes: 2 }\n";
+    service::put(&tree, env!("CARGO_BIN_EXE_serin-e2e-service"), environments)?;
+    tree.write("service.txt", "version one\n")?;
+    let deploy = "stages: [package, deploy]\npackage: { stage: package, serin: { action: package } }\n\
+                  deploy: { stage: deploy, serin: { action: deploy, environment: test } }\n";
+    let commit = tree.push_pipeline(deploy).await?;
+    ensure!(server.finished(OTHER, &commit).await?["status"] == "success", "{}", server.log());
+    let other = Load::start(&service::address(&server, OTHER, "test").await?, CLIENTS);
+    served(&other, WINDOW).await?;
+    served(&load, WINDOW).await?;
+
+    engine.start_again().await?;
+    settled(&server, &first).await?;
+    served(&load, WINDOW).await?;
+    assert_eq!(engine.docker(&["ps", "-q"])?, before, "they are adopted, not started again");
+    for load in [load, other] {
+        assert_eq!(load.counts().failed, std::collections::BTreeMap::new());
+    }
     Ok(())
 }
