@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use serin_rollout::{Phase, Rollout, Slot, Traffic};
+use serin_rollout::{Entry, Phase, Rollout, Slot, Traffic};
 use serin_store::delivery::{self as rows, Environment};
 use serin_store::project::Project;
 use serin_store::release as releases;
@@ -151,11 +151,8 @@ pub async fn rollout(app: &App, row: &rows::Rollout, machine: &Rollout) -> Resul
         canary,
         steps: steps(machine),
         actions: actions(machine, back::before(app, row, machine).await?),
-        message: Some(row.outcome.clone().unwrap_or_else(|| machine.phase.to_string())),
-        message_zh: Some(match &machine.phase {
-            Phase::Over(outcome) => chinese::outcome(outcome),
-            phase => chinese::phase(phase),
-        }),
+        message: Some(row.outcome.clone().unwrap_or_else(|| standing(machine))),
+        message_zh: Some(standing_zh(machine)),
         verdict: answer.as_ref().map(|answer| answer.verdict.clone()),
         verdict_text: answer.as_ref().map(|answer| answer.sentence.clone()),
         verdict_text_zh: answer.map(|answer| answer.sentence_zh),
@@ -201,6 +198,24 @@ pub fn outcome_in_chinese(row: &rows::Rollout) -> Option<String> {
     }
 }
 
+/// Where a rollout is, and who holds it.
+fn standing(machine: &Rollout) -> String {
+    let phase = machine.phase.to_string();
+    held(machine).map_or(phase.clone(), |held| format!("{phase}, {held}"))
+}
+
+fn standing_zh(machine: &Rollout) -> String {
+    let phase = match &machine.phase {
+        Phase::Over(outcome) => chinese::outcome(outcome),
+        phase => chinese::phase(phase),
+    };
+    held(machine).map_or(phase.clone(), |held| format!("{phase}，{}", chinese::entry(&held)))
+}
+
+fn held(machine: &Rollout) -> Option<Entry> {
+    machine.pause.as_ref().map(|pause| Entry::Paused { by: pause.by.clone() })
+}
+
 async fn last_answer(app: &App, row: &rows::Rollout, machine: &Rollout) -> Result<Option<AnswerRecord>> {
     let round = i64::from(machine.watches);
     let last = rows::judge_tick_last(&mut *app.store.read().await?, row.id, round).await?;
@@ -242,7 +257,7 @@ fn point(metric: &str, values: &BTreeMap<String, f64>, canary: &[String]) -> res
 /// What happened so far, in sentences.
 #[must_use]
 pub fn timeline(machine: &Rollout) -> Vec<rest::TimelineEntry> {
-    let line = |(at, entry): &(serin_model::Timestamp, serin_rollout::Entry)| rest::TimelineEntry {
+    let line = |(at, entry): &(serin_model::Timestamp, Entry)| rest::TimelineEntry {
         at: at.0,
         message: entry.to_string(),
         message_zh: chinese::entry(entry),

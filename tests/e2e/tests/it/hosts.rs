@@ -75,6 +75,8 @@ async fn a_release_over_two_hosts_waits_for_the_one_that_goes_down() -> Result<(
     server
         .wait(PRODUCTION, |environment| says(environment, "paused by the server: host `green` does not answer"))
         .await?;
+    let page = server.ask(reqwest::Method::GET, &format!("/{PROJECT}/-/environments/production"), None).await?.1;
+    assert!(page.contains(", paused by the server: host `green` does not answer"), "{page}");
     let counts = load.counts();
     served(&load, 200).await?;
     assert_eq!(load.counts().failed, counts.failed, "requests fail although one host is well");
