@@ -1,8 +1,5 @@
 //! A small service in containers, and how its share of the traffic and its containers are looked at.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
-
 use anyhow::{Context, Result, ensure};
 use serin_e2e::image::docker;
 use serin_e2e::{LOOK_EVERY, Load, PATIENCE, Server, WorkTree};
@@ -24,34 +21,20 @@ pub const CANARY: &str = "stages: [package, detach, canary]\npackage: { stage: p
                       detach: { stage: detach, serin: { action: detach, environment: production } }\n\
                       canary: { stage: canary, serin: { action: canary, environment: production } }\n";
 
-/// Removes what the server left, its images too, once it has ended.
-pub struct Cleared {
-    folder: PathBuf,
-    /// Its platform's name, remembered: the folder ends with the server.
-    instance: OnceLock<String>,
-    images: String,
-}
+/// Removes what the server left, its images too, once it has ended: containers have the labels of their image.
+pub struct Cleared(String);
 
 impl Cleared {
     pub fn of(server: &Server) -> Self {
-        Self::below(server, "docker")
+        Self::of_project(server, PROJECT)
     }
 
-    /// What it left on a host that is this machine.
-    pub fn of_host(server: &Server, host: &str) -> Self {
-        Self::below(server, &format!("docker-hosts/{host}"))
-    }
-
-    fn below(server: &Server, folder: &str) -> Self {
-        let images = format!("label=org.opencontainers.image.source={}/{PROJECT}", server.url);
-        Self { folder: server.data().join("nodes").join(folder), instance: OnceLock::new(), images }
+    pub fn of_project(server: &Server, project: &str) -> Self {
+        Self(format!("label=org.opencontainers.image.source={}/{project}", server.url))
     }
 
     pub fn containers(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder.join("docker.json")).unwrap_or_default();
-        let instance = text.split('"').nth(3).map(|instance| self.instance.get_or_init(|| instance.to_owned()));
-        let Some(instance) = instance.or(self.instance.get()) else { return Vec::new() };
-        let all = docker(&["ps", "-aq", "--filter", &format!("label=serin.instance={instance}")]).unwrap_or_default();
+        let all = docker(&["ps", "-aq", "--filter", &self.0, "--filter", "label=serin.node"]).unwrap_or_default();
         all.split_whitespace().map(str::to_owned).collect()
     }
 }
@@ -61,7 +44,7 @@ impl Drop for Cleared {
         for id in self.containers() {
             let _ = docker(&["rm", "-f", "-v", &id]);
         }
-        for image in docker(&["images", "-aq", "--filter", &self.images]).unwrap_or_default().split_whitespace() {
+        for image in docker(&["images", "-aq", "--filter", &self.0]).unwrap_or_default().split_whitespace() {
             let _ = docker(&["rmi", "-f", image]);
         }
     }

@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use serin_e2e::{Server, WorkTree, service};
 
+use crate::boxes::Cleared;
+
 const PROJECT: &str = "boxed";
 /// A static busybox, the whole of the image (Debian: `busybox-static`).
 const BUSYBOX: &str = "/bin/busybox";
@@ -31,27 +33,6 @@ fn docker(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Removes what the server left, with its images, also where a test fails.
-struct Cleared(String);
-
-impl Cleared {
-    fn of(server: &Server) -> Result<Self> {
-        Ok(Self(server.data().display().to_string()))
-    }
-}
-
-impl Drop for Cleared {
-    fn drop(&mut self) {
-        let path = format!("{}/nodes/docker/docker.json", self.0);
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let Some(instance) = text.split('"').nth(3) else { return };
-        let label = format!("label=serin.instance={instance}");
-        for id in docker(&["ps", "-aq", "--filter", &label]).unwrap_or_default().split_whitespace() {
-            let _ = docker(&["rm", "-f", "-v", id]);
-        }
-    }
-}
-
 async fn job(server: &Server, pipeline: &Value, name: &str) -> Result<(Value, String)> {
     let job = server.job(PROJECT, pipeline, name).await?;
     let trace = server.trace(PROJECT, &job).await?;
@@ -61,7 +42,7 @@ async fn job(server: &Server, pipeline: &Value, name: &str) -> Result<(Value, St
 #[tokio::test]
 async fn a_tree_is_built_once_and_its_containers_outlive_the_server() -> Result<()> {
     let mut server = Server::start().await?;
-    let cleared = Cleared::of(&server)?;
+    let cleared = Cleared::of_project(&server, PROJECT);
     let tree = begin(&server).await?;
     let commit = tree.push_pipeline(PIPELINE).await?;
     let pipeline = server.finished(PROJECT, &commit).await?;
@@ -109,7 +90,7 @@ async fn a_tree_is_built_once_and_its_containers_outlive_the_server() -> Result<
 #[tokio::test]
 async fn what_cannot_be_built_or_run_is_refused_in_words() -> Result<()> {
     let server = Server::start().await?;
-    let cleared = Cleared::of(&server)?;
+    let cleared = Cleared::of_project(&server, PROJECT);
     let tree = begin(&server).await?;
     let cases = [
         (

@@ -32,7 +32,7 @@ async fn a_release_over_two_hosts_waits_for_the_one_that_goes_down() -> Result<(
     let own = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     let settings = format!("[docker.hosts.blue]\nurl = \"{own}\"\n[docker.hosts.green]\nurl = \"{}\"\n", green.host());
     let mut server = Server::start_with_settings(&settings).await?;
-    let cleared = Cleared::of_host(&server, "blue");
+    let cleared = Cleared::of(&server);
     let tree = begin(&server).await?;
     for (key, value) in
         [("REGISTRY", registry.address.as_str()), ("REGISTRY_USER", USER), ("REGISTRY_PASSWORD", PASSWORD)]
