@@ -59,6 +59,10 @@ pub async fn compare(app: &Arc<App>, project_id: i64, account_id: Option<i64>) -
             Some(commit) => rows::push_note_take(&mut tx, project_id, (name, commit)).await?,
             None => None,
         };
+        // A branch that begins where another one stands brings nothing in.
+        if let (Some(commit), Some(note)) = (new.filter(|commit| !seen.values().any(|known| known == *commit)), &note) {
+            rows::push_add(&mut tx, project_id, commit, note.account_id).await?;
+        }
         let task = Task::RefChanged {
             project_id,
             name: name.clone(),

@@ -300,21 +300,6 @@ pub async fn merge_of_commit(db: &mut Connection, project_id: i64, commit: &str)
     .await
 }
 
-/// Login names of who brought a commit in: whose push made the first pipeline of it, on a branch or for a merge request.
-pub async fn pusher_list(db: &mut Connection, project_id: i64, commit: &str) -> Result<Vec<String>> {
-    sqlx::query_scalar(
-        "select username from account where id in (
-            select account_id from pipeline where id in (
-                select min(id) from pipeline where project_id = $1 and head_commit = $2
-                union select min(id) from pipeline where project_id = $1 and commit_id = $2
-                    and merge_request_id is null and source = 'push'))",
-    )
-    .bind(project_id)
-    .bind(commit)
-    .fetch_all(db)
-    .await
-}
-
 /// Login names of the accounts with an address.
 pub async fn account_list_of_address(db: &mut Connection, address: &str) -> Result<Vec<String>> {
     sqlx::query_scalar("select username from account where lower(email) = lower($1)").bind(address).fetch_all(db).await

@@ -228,6 +228,29 @@ pub async fn push_note_set(
     Ok(())
 }
 
+/// Keeps who pushed a commit; again changes nothing.
+pub async fn push_add(db: &mut Connection, project_id: i64, commit: &str, account_id: i64) -> Result<()> {
+    sqlx::query("insert into push (project_id, commit_id, account_id) values ($1, $2, $3) on conflict do nothing")
+        .bind(project_id)
+        .bind(commit)
+        .bind(account_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Login names of who pushed a commit.
+pub async fn pusher_list(db: &mut Connection, project_id: i64, commit: &str) -> Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select username from account join push on push.account_id = account.id
+         where push.project_id = $1 and push.commit_id = $2 order by username",
+    )
+    .bind(project_id)
+    .bind(commit)
+    .fetch_all(db)
+    .await
+}
+
 /// Takes the note on a push of `target` (ref and commit) away, where there is one.
 pub async fn push_note_take(db: &mut Connection, project_id: i64, target: (&str, &str)) -> Result<Option<PushNote>> {
     sqlx::query_as(

@@ -238,10 +238,10 @@ texts! {
     password_hint: "The server printed a token at its first start.", "服务器首次启动时会打印一个令牌。";
     path: "Path", "路径";
     path_hint: "Such as shop or team/shop. Empty: made of the name.", "例如 shop 或 team/shop。留空则由名称生成。";
-    override_ask: "Release without approvals, or in a freeze?", "不经审批或在冻结期内发布？";
+    override_ask: "Release without approvals, or in a freeze?", "不经审批或在封网期内发布？";
     override_terms: "Override", "越权放行";
     override_then: "The release need not be approved, and no window holds it. Your name and reason are kept and told to the project.",
-        "此次发布无需审批，也不受冻结期限制。您的姓名与理由将被记录并通知项目成员。";
+        "此次发布无需审批，也不受封网限制。您的姓名与理由将被记录并通知项目成员。";
     pause: "Pause", "暂停";
     pause_ask: "Pause this rollout?", "暂停本次发布流程？";
     pause_then: "Nothing moves any more until somebody resumes. Traffic stays as it is; a failed verdict still turns it back.",
@@ -325,8 +325,8 @@ texts! {
     terms: "Terms of the release", "发布条件";
     terms_anybody: "anybody", "任何人";
     terms_approvals: "Approvals", "审批";
-    terms_free: "Not frozen", "未冻结";
-    terms_frozen: "Frozen", "已冻结";
+    terms_free: "Not frozen", "未封网";
+    terms_frozen: "Frozen", "封网中";
     terms_frozen_until: "no pool begins before {1} ({2})", "{1} 之前不发布任何服务池（{2}）";
     terms_given: "{1} of {2} approvals", "{2} 个审批已通过 {1} 个";
     terms_nobody: "nobody: every approver wrote part of the change", "无人可审批：所有审批人都参与了此变更";

@@ -8,6 +8,7 @@ use serin_model::service::{Branches, Release};
 use serin_model::{CommitId, Timestamp};
 use serin_rollout::{Freeze, Kind as RolloutKind, Rollout, Terms};
 use serin_store::delivery as rows;
+use serin_store::project as projects;
 
 use super::state::{self, New};
 use super::{calendar, service_config};
@@ -105,13 +106,8 @@ async fn authors(app: &App, new: &New, since: Option<&CommitId>) -> Result<Vec<S
     for commit in &commits {
         let merged = rows::merge_of_commit(&mut db, new.project_id, &commit.id.0).await?;
         let is_release = |merge: &rows::Merge| merge.source_branch == *develop && merge.target_branch == *master;
-        match merged {
-            Some(merge) if is_release(&merge) => {}
-            Some(merge) => {
-                names.insert(merge.author);
-            }
-            None => names.extend(rows::pusher_list(&mut db, new.project_id, &commit.id.0).await?),
-        }
+        names.extend(merged.filter(|merge| !is_release(merge)).map(|merge| merge.author));
+        names.extend(projects::pusher_list(&mut db, new.project_id, &commit.id.0).await?);
         if commit.parents.len() < 2 {
             for address in [&commit.author.email, &commit.committer.email] {
                 names.extend(rows::account_list_of_address(&mut db, address).await?);

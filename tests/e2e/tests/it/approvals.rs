@@ -179,7 +179,7 @@ async fn nothing_is_released_in_a_window_and_back_is_always_possible() -> Result
     let rollout = &environment["rollout"];
     assert_eq!(rollout["message_zh"], "等待发布服务池 a");
     let last = rollout["timeline"].as_array().and_then(|all| all.last()).context("timeline")?;
-    assert!(last["message_zh"].as_str().is_some_and(|said| said.starts_with("发布冻结至")), "{last}");
+    assert!(last["message_zh"].as_str().is_some_and(|said| said.starts_with("封网至")), "{last}");
     // A crash forgets none of it.
     server.kill().await?;
     server.start_again().await?;
@@ -191,5 +191,38 @@ async fn nothing_is_released_in_a_window_and_back_is_always_possible() -> Result
     server.wait(PRODUCTION, |one| one["rollout"]["actions"][0]["pool"] == "b").await?;
     assert_eq!(ask(&server, &server.token, json!({ "action": "roll_back" })).await?.0, StatusCode::OK);
     server.wait(PRODUCTION, |one| service::runs(one, &first, 2)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_pushed_a_branch_under_another_name_wrote_it() -> Result<()> {
+    let server = Server::start().await?;
+    let tree = begun(&server, "order: automatic, watch: 0s, approvals: 1").await?;
+    let (lee, ada) = (person(&server, "lee", "api").await?, person(&server, "ada", "api").await?);
+    let base = tree.push_pipeline("job: { script: 'true' }\n").await?;
+    server.finished(PROJECT, &base).await?;
+    // Ada begins a branch where `main` stands, and Lee changes it as nobody who is known.
+    let as_person = |token: &str| server.url.replace("http://", &format!("http://person:{token}@"));
+    tree.git(&["push", "--quiet", &format!("{}/{PROJECT}.git", as_person(&ada)), "HEAD:refs/heads/change"]).await?;
+    tree.git(&["config", "user.email", "nobody@example.net"]).await?;
+    let on_main = "workflow: { rules: [{ if: $CI_COMMIT_BRANCH == 'main' }] }\n";
+    tree.write(".gitlab-ci.yml", on_main.to_owned() + PIPELINE)?;
+    tree.commit("Change").await?;
+    tree.git(&["push", "--quiet", &format!("{}/{PROJECT}.git", as_person(&lee)), "HEAD:refs/heads/change"]).await?;
+    let request = json!({ "source_branch": "change", "target_branch": "main" });
+    let request = server.post(&format!("/projects/{PROJECT}/merge_requests"), request).await?;
+    let path = format!("/projects/{PROJECT}/merge_requests/{}", request["iid"]);
+    let ready = |request: &Value| request["blockers"] == json!([]) && request["merge_status"] == "can_be_merged";
+    server.wait(&path, ready).await?;
+    let (status, merged) = server.ask(Method::PUT, &format!("/api/v4{path}/merge"), Some(json!({}))).await?;
+    assert_eq!(status, StatusCode::OK, "{merged}");
+    let merged: Value = serde_json::from_str(&merged)?;
+    let commit = merged["merge_commit_sha"].as_str().context("commit")?;
+    let environment = waits(&server, commit, "approve").await?;
+    // The administrator opened the merge request and pushed what was there before.
+    assert_eq!(environment["rollout"]["terms"]["authors"], json!(["admin", "lee"]), "{environment}");
+    assert_eq!(ask(&server, &lee, approve(&environment)).await?.0, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&server, &ada, approve(&environment)).await?.0, StatusCode::OK);
+    succeeded(&server, commit).await?;
     Ok(())
 }
