@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 use crate::answer::{MetricReport, State, Unit};
 use crate::burst::Cap;
 use crate::config::{Config, Direction, Kind, Margin, Role};
-use crate::deadline::{self, Deadlines, Standing};
+use crate::deadline::{self, Aim, Deadlines, Standing};
 use crate::dispersion::{Blocks, Dispersion, Prior};
 use crate::estimate::Estimate;
 use crate::histogram::{Histogram, above};
 use crate::intake::{Buckets, Cell, Row, SCALE_MAX};
 use crate::load::HISTORY_TICKS_MAX;
 use crate::numeric::{gamma_quantile, variance};
-use crate::prospect::{Aim, Prospect};
+use crate::prospect::Prospect;
 use crate::rate::{Boundary, Fading, Pair, Priors, RateRatio, Side, Weighed};
 use crate::shift::{ShareNoise, Shift};
 use crate::slow::Recent;
@@ -115,8 +115,8 @@ impl Dates {
     /// `worth` is how many ticks of a settled node the whole time is worth.
     fn new((worse, within): (Option<Prospect>, Option<Prospect>), stakes: Stakes, worth: f64) -> Self {
         Self {
-            worse: Deadlines::new(Aim::Worse, worse, stakes.alpha, worth),
-            within: Deadlines::new(Aim::Within, within, stakes.beta, stakes.looks),
+            worse: Deadlines::new(Aim::Worse, worse.unwrap_or(Prospect::unknown(1)), stakes.alpha, worth),
+            within: Deadlines::new(Aim::Within, within.unwrap_or(Prospect::unknown(1)), stakes.beta, stakes.looks),
         }
     }
 }

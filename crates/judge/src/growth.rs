@@ -18,6 +18,9 @@ const DRIFT_WEIGHT: f64 = 3.0;
 /// Blocks without which no slope is fitted.
 const BLOCKS_MIN: usize = 5;
 
+/// What is planned by where history tells nothing.
+const UNPLANNED: Prospect = Prospect::unknown(3);
+
 /// One judged growth.
 #[derive(Clone, Debug)]
 pub(crate) struct Growth {
@@ -55,7 +58,7 @@ impl Growth {
             refill,
             past: Past::default(),
             stakes,
-            dates: Dates::new(stakes, Direction::Up, stakes.looks, (None, None)),
+            dates: Dates::new(stakes, Direction::Up, stakes.looks, (UNPLANNED, UNPLANNED)),
             estimate: None,
             half_width: f64::INFINITY,
             evidence: Evidence::default(),
@@ -91,7 +94,8 @@ impl Growth {
     /// Fixes which false alarms it may cost, before anything is weighed.
     pub(crate) fn spend(&mut self, alpha: f64) {
         self.stakes.alpha = alpha;
-        self.dates = Dates::new(self.stakes, Direction::Up, self.stakes.looks, (self.prospect(), None));
+        let worse = self.prospect().unwrap_or(UNPLANNED);
+        self.dates = Dates::new(self.stakes, Direction::Up, self.stakes.looks, (worse, UNPLANNED));
     }
 
     /// What a growth at `bad` will show: the variance of a slope falls with the third power of time. A pass is not planned by

@@ -5,14 +5,14 @@ mod drift;
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
-use crate::deadline::{self, Deadlines, Standing};
+use crate::deadline::{self, Aim, Deadlines, Standing};
 use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
 use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
 use crate::growth::Growth;
 use crate::intake::{Cell, Row};
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
 use crate::numeric::{LOG_TWO, interval_half_width, log_add_exp, mean};
-use crate::prospect::{Aim, Prospect};
+use crate::prospect::Prospect;
 use crate::scores::{Difference, Groups, Score, Scores, add, common_level, deviations, score};
 use crate::startup::{Fade, Point, Settled, StartBlocks};
 
@@ -48,6 +48,9 @@ const MEMORIES_MIN: f64 = 2.0;
 const ODD_NODE: f64 = 0.002;
 /// Deviation of what an odd node does.
 const ODD_SPREAD: f64 = 0.5;
+
+/// What is planned by where history tells nothing.
+const UNPLANNED: (Prospect, Prospect) = (Prospect::unknown(1), Prospect::unknown(1));
 
 /// One judged level, with its growth if asked for.
 #[derive(Clone, Debug)]
@@ -141,12 +144,7 @@ pub(crate) struct Dates {
 
 impl Dates {
     /// `worth` is how many ticks of a settled node the whole time is worth.
-    pub(crate) fn new(
-        stakes: Stakes,
-        direction: Direction,
-        worth: f64,
-        (worse, within): (Option<Prospect>, Option<Prospect>),
-    ) -> Self {
+    pub(crate) fn new(stakes: Stakes, direction: Direction, worth: f64, (worse, within): (Prospect, Prospect)) -> Self {
         let alpha = if direction == Direction::Both { 0.5 * stakes.alpha } else { stakes.alpha };
         let up = Deadlines::new(Aim::Worse, worse, alpha, worth);
         let within = Deadlines::new(Aim::Within, within, stakes.beta, stakes.looks);
@@ -189,7 +187,7 @@ impl Level {
             load_sum: (0.0, 0.0),
             samples: 0,
             active: false,
-            dates: Dates::new(stakes, metric.direction, fade.worth(stakes.horizon), (None, None)),
+            dates: Dates::new(stakes, metric.direction, fade.worth(stakes.horizon), UNPLANNED),
             evidence: Evidence::default(),
             estimate: None,
             half_width: f64::INFINITY,
@@ -352,7 +350,7 @@ impl Level {
 
     fn date(&mut self) {
         let worth = self.fade.worth(self.stakes.horizon);
-        self.dates = Dates::new(self.stakes, self.direction, worth, self.prospects().unzip());
+        self.dates = Dates::new(self.stakes, self.direction, worth, self.prospects().unwrap_or(UNPLANNED));
     }
 
     /// What a regression at `bad`, and an unchanged version, will show.

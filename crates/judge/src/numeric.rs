@@ -51,17 +51,6 @@ fn log_erfc_fraction(x: f64) -> f64 {
     -x * x - fraction.ln() - 0.5 * PI.ln()
 }
 
-/// Quantile of the standard normal distribution, by bisection of the distribution function's logarithm.
-pub(crate) fn normal_quantile(p: f64) -> f64 {
-    let target = (2.0 * p.clamp(1e-300, 1.0 - 1e-12)).ln();
-    let (mut low, mut high) = (-38.0, 8.0);
-    for _ in 0..50 {
-        let middle = 0.5 * (low + high);
-        if log_twice_normal_cdf(middle) < target { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
 /// Quantile of the gamma distribution with unit scale (Wilson and Hilferty), `z` the normal quantile.
 pub(crate) fn gamma_quantile(z: f64, shape: f64) -> f64 {
     let shape = shape.max(1e-9);

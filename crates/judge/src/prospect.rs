@@ -7,12 +7,14 @@
 
 /// Shares of the time at which a test may be due.
 const SHARES: [f64; 6] = [0.07, 0.14, 0.27, 0.45, 0.7, 1.0];
-/// Weight of the mixture, which finds what is larger than expected.
-const MIXTURE: f64 = 0.12;
+/// Sizes of the statistic over the expected one, with their probabilities.
+const TRUTHS: [(f64, f64); 2] = [(1.0, 0.8), (0.75, 0.2)];
+/// What is lost by a decision at the last moment.
+const HASTE: f64 = 0.25;
 /// Weights of the two dates that are chosen, and of every other one.
-const FIRST: f64 = 0.55;
-const SECOND: f64 = 0.25;
-const OTHER: f64 = (1.0 - MIXTURE - FIRST - SECOND) / (SHARES.len() - 2) as f64;
+const FIRST: f64 = 0.62;
+const SECOND: f64 = 0.28;
+const OTHER: f64 = (1.0 - FIRST - SECOND) / (SHARES.len() - 2) as f64;
 /// Weights of a date that is neither choice, the second, the first, and both.
 const WEIGHTS: [f64; 4] = [OTHER, SECOND, FIRST, FIRST + SECOND - OTHER];
 /// Non-centrality that is assumed where history tells nothing.
@@ -40,53 +42,36 @@ pub(crate) struct Prospect {
 }
 
 impl Prospect {
+    /// Of a test of which history tells nothing.
+    pub(crate) const fn unknown(power: i32) -> Self {
+        Self { distance: 0.0, fixed: 0.0, falling: 1.0, power, ahead: 0.0 }
+    }
+
+    /// Information after as many looks: one over the variance.
+    pub(crate) fn information(&self, looks: f64) -> f64 {
+        let falling = self.falling / (looks + self.ahead).max(1e-9).powi(self.power);
+        1.0 / (self.fixed + falling).max(1e-18)
+    }
+
     /// Expected value of a standard normal statistic after as many looks.
     pub(crate) fn at(&self, looks: f64) -> f64 {
-        let falling = self.falling / (looks + self.ahead).max(1e-9).powi(self.power);
-        self.distance / (self.fixed + falling).max(1e-18).sqrt()
+        self.distance * self.information(looks).sqrt()
     }
 }
 
-/// What a test is to find.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Aim {
-    /// A regression: the sooner the better, and it may be larger than expected.
-    Worse,
-    /// That there is none: in time.
-    Within,
-}
-
-impl Aim {
-    /// Sizes of the effect over the expected one, with their probabilities.
-    fn truths(self) -> &'static [(f64, f64)] {
-        match self {
-            Self::Worse => &[(0.9, 0.5), (1.8, 0.5)],
-            Self::Within => &[(1.0, 0.8), (0.75, 0.2)],
-        }
-    }
-
-    /// What is lost by a decision at the last moment.
-    fn haste(self) -> f64 {
-        match self {
-            Self::Worse => 0.5,
-            Self::Within => 0.25,
-        }
-    }
-}
-
-/// Dates of a test, as shares of the time, with their weights; the rest is the mixture's.
-pub(crate) fn schedule(prospect: Prospect, aim: Aim, level: f64, looks: f64) -> [(f64, f64); SHARES.len()] {
+/// Dates of a test, as shares of the time, with the parts of its level: most for the
+/// two at which an effect of the expected size is best found.
+pub(crate) fn schedule(prospect: Prospect, level: f64, looks: f64) -> [(f64, f64); SHARES.len()] {
     let critical = WEIGHTS.map(|weight| critical(weight * level));
-    let truths = aim.truths();
     let value = |first: usize, second: usize| {
         let mut sum = 0.0;
-        for (size, probability) in truths {
+        for (size, probability) in TRUTHS {
             let mut found = 0.0;
             for (i, share) in SHARES.iter().enumerate() {
                 let now = distribution(
                     size * prospect.at((share * looks).floor().max(1.0)) - critical[chosen(i, (first, second))],
                 );
-                sum += probability * (now - found).max(0.0) * (1.0 - aim.haste() * share);
+                sum += probability * (now - found).max(0.0) * (1.0 - HASTE * share);
                 found = now.max(found);
             }
         }
@@ -128,12 +113,12 @@ pub(crate) fn shares(expected: &[Option<f64>], level: f64) -> Vec<f64> {
 }
 
 /// Distribution function of the standard normal, to 2e-4 (Page, Applied Statistics 26, 1977).
-fn distribution(z: f64) -> f64 {
+pub(crate) fn distribution(z: f64) -> f64 {
     1.0 / (1.0 + (-z * (1.5976 + 0.070_565_992 * z * z)).exp())
 }
 
 /// Value that a standard normal exceeds with a small probability, to 5e-4 (Abramowitz and Stegun 26.2.23).
-fn critical(probability: f64) -> f64 {
+pub(crate) fn critical(probability: f64) -> f64 {
     let t = (-2.0 * probability.clamp(1e-300, 0.5).ln()).sqrt();
     t - (2.515_517 + t * (0.802_853 + t * 0.010_328)) / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)))
 }
@@ -149,8 +134,8 @@ mod tests {
     #[test]
     fn plain_effects_are_due_early_and_faint_ones_late() {
         let most = |distance: f64| {
-            let dates = schedule(prospect(distance), Aim::Within, 0.025, 180.0);
-            assert!((dates.iter().map(|d| d.1).sum::<f64>() - 1.0 + MIXTURE).abs() < 1e-9);
+            let dates = schedule(prospect(distance), 0.025, 180.0);
+            assert!((dates.iter().map(|d| d.1).sum::<f64>() - 1.0).abs() < 1e-9);
             dates.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|d| d.0)
         };
         assert_eq!(most(0.03), Some(1.0));

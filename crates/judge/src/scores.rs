@@ -155,7 +155,7 @@ impl Difference {
         let nodes = used.first()?.len();
         let (canary, mut influence) = side(&used, 0..canaries, cut)?;
         let (old, others) = side(&used, canaries..nodes, cut)?;
-        let level = common_level(&used, canaries..nodes);
+        let level = (1.0 + old).max(LEVEL_MIN);
         influence.iter_mut().zip(others).for_each(|(a, b)| *a = (*a - b) / level);
         let canary_weight = used.iter().flat_map(|b| &b[..canaries]).map(|s| s.weight).sum();
         let effect = log_ratio((canary - old) / level);
