@@ -18,6 +18,9 @@ pub(crate) const HUBER: f64 = 2.5;
 /// Samples of a node without which its own level is not believed.
 const NODE_TICKS_MIN: usize = 4;
 
+/// Most nodes that the load's slope and the noise's memory, common to all, are learnt from.
+const SLOPE_NODES_MAX: usize = 24;
+
 /// Level and load of every node in one tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Observation {
@@ -116,8 +119,9 @@ impl LoadModel {
         if level <= 0.0 {
             return None;
         }
-        let all: Vec<_> = series.iter().flatten().collect();
-        let (slope, slope_error, raw) = common_slope(&all, with_load, level / load.max(1e-9));
+        let known = series.iter().flatten().count();
+        let some: Vec<_> = series.iter().flatten().step_by(known.div_ceil(SLOPE_NODES_MAX).max(1)).collect();
+        let (slope, slope_error, raw) = common_slope(&some, with_load, level / load.max(1e-9));
         let intercept = level - slope * load;
         let mut model = Self {
             expected: Vec::new(),
