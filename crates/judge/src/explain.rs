@@ -185,26 +185,34 @@ impl Words {
             Unit::SlowShare => format!("{}{}", times(m.estimate), self.pick(" as many slow requests", "（慢请求数）")),
             Unit::PerMinute => format!("{}{}", percent(m.estimate), self.pick(" a minute", "／分钟")),
         };
-        format!("{} {size}", self.name(&m.name))
+        format!("{} {size}", self.aspect(&m.name))
     }
 
     fn open(&self, answer: &Answer, start: &str) -> String {
-        let named: Vec<String> = answer.why.iter().map(|r| self.pending(r)).collect();
-        match named.is_empty() {
-            true => start.to_owned(),
-            false => format!("{start}{}{}", self.pick(": ", "："), self.join(named)),
-        }
+        let mut parts = vec![start.to_owned()];
+        let mut tell = |english: &'static str, chinese: &'static str, named: Vec<String>| {
+            if !named.is_empty() {
+                let list = named.join(self.pick(", ", "、"));
+                parts.push(format!("{}{list}", self.pick(english, chinese)));
+            }
+        };
+        let unproven = |r: &Reason| if let Reason::Unproven(m) = r { Some(self.aspect(m)) } else { None };
+        let no_data = |r: &Reason| if let Reason::NoData(m) = r { Some(self.aspect(m)) } else { None };
+        tell("not enough data on ", "数据不足：", answer.why.iter().filter_map(no_data).collect());
+        tell(
+            "not yet shown to be within tolerance: ",
+            "尚未证明在容许范围内：",
+            answer.why.iter().filter_map(unproven).collect(),
+        );
+        self.join(parts)
     }
 
-    fn pending(&self, reason: &Reason) -> String {
-        match (reason, self.language) {
-            (Reason::Unproven(m), Language::English) => {
-                format!("{} is not yet shown to be within tolerance", self.name(m))
-            }
-            (Reason::Unproven(m), Language::Chinese) => format!("{}尚未证明在容许范围内", self.name(m)),
-            (Reason::NoData(m), Language::English) => format!("not enough data on {}", self.name(m)),
-            (Reason::NoData(m), Language::Chinese) => format!("{}的数据不足", self.name(m)),
-            (Reason::Worse(m) | Reason::Missing(m), _) => m.clone(),
+    /// What is judged of a metric: its growth has a name of its own.
+    fn aspect(&self, metric: &str) -> String {
+        match (metric.strip_suffix(":slope"), self.language) {
+            (None, _) => self.name(metric),
+            (Some(base), Language::English) => format!("the growth of {}", self.name(base)),
+            (Some(base), Language::Chinese) => format!("{}的增长", self.name(base)),
         }
     }
 
@@ -243,4 +251,31 @@ fn times(ratio: f64) -> String {
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_told_once_with_growth_apart() {
+        let why = vec![
+            Reason::Unproven("mem_bytes".to_owned()),
+            Reason::Unproven("mem_bytes:slope".to_owned()),
+            Reason::Unproven("latency_ms:p99".to_owned()),
+            Reason::NoData("log_warn".to_owned()),
+        ];
+        let answer = Answer { tick: 9, verdict: Verdict::Continue, why, metrics: Vec::new(), evidence: 0.0 };
+        assert_eq!(
+            explain(&answer, Language::English),
+            "still looking; not enough data on the rate of WARN lines; not yet shown to be within tolerance: memory, the growth \
+             of memory, latency p99"
+        );
+        assert_eq!(
+            explain(&answer, Language::Chinese),
+            "仍在观察；数据不足：WARN 日志量；尚未证明在容许范围内：内存、内存的增长、延迟 p99"
+        );
+        let answer = Answer { why: Vec::new(), ..answer };
+        assert_eq!(explain(&answer, Language::English), "still looking");
+    }
 }
