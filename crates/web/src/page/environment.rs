@@ -352,7 +352,7 @@ fn rollout_view(rollout: &rest::Rollout, project: &Project, language: Language) 
         canary: rollout.canary.join(", "),
         share: (rollout.share > 0.0).then(|| show::percent(rollout.share)),
         steps: rollout.steps.iter().map(|step| step_view(step, &rollout.phase, t)).collect(),
-        terms: rollout.terms.iter().flat_map(|terms| terms::rows(terms, language)).collect(),
+        terms: rollout.terms.iter().flat_map(|terms| terms::rows(terms, rollout.current, language)).collect(),
         judged: verdict.is_some() || rollout.kind != "deploy",
         verdict,
         tests: rollout.tests.iter().map(|test| tests_view(test, project, language)).collect(),

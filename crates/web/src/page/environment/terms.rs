@@ -13,8 +13,8 @@ pub(super) struct TermRow {
     pub(super) text: String,
 }
 
-/// The terms, line by line, in a stable order.
-pub(super) fn rows(terms: &ReleaseTerms, language: Language) -> Vec<TermRow> {
+/// The terms, line by line, in a stable order; of a release that is over, what came of them.
+pub(super) fn rows(terms: &ReleaseTerms, is_current: bool, language: Language) -> Vec<TermRow> {
     let t = language.text();
     let mut rows = Vec::new();
     if terms.approvals_required > 0 {
@@ -26,7 +26,7 @@ pub(super) fn rows(terms: &ReleaseTerms, language: Language) -> Vec<TermRow> {
     if let Some(frozen) = &terms.frozen {
         let text = filled(t.terms_frozen_until, &[&frozen.ends, &frozen.window]);
         rows.push(TermRow { mark: Mark::new(icon::WAITING, t.terms_frozen, "warn"), text });
-    } else if !terms.freeze.is_empty() {
+    } else if !terms.freeze.is_empty() && is_current && terms.overridden.is_none() {
         let text = filled(t.terms_windows, &[&terms.freeze.join(language.comma())]);
         rows.push(TermRow { mark: Mark::new(icon::CLOCK, t.terms_free, "ok"), text });
     }
@@ -38,7 +38,13 @@ pub(super) fn rows(terms: &ReleaseTerms, language: Language) -> Vec<TermRow> {
 }
 
 fn approvals(terms: &ReleaseTerms, t: &'static Text) -> TermRow {
-    let (icon, class) = if terms.approvals_left == 0 { (icon::SUCCESS, "ok") } else { (icon::PENDING, "warn") };
+    let enough = terms.approved_by.len() >= usize::try_from(terms.approvals_required).unwrap_or(usize::MAX);
+    let (icon, class) = match (enough, &terms.overridden) {
+        (true, _) => (icon::SUCCESS, "ok"),
+        (false, None) => (icon::PENDING, "warn"),
+        // Nobody waits for the others any more.
+        (false, Some(_)) => (icon::SKIPPED, "idle"),
+    };
     let given = terms.approved_by.len().to_string();
     let mut text = filled(t.terms_given, &[&given, &terms.approvals_required.to_string()]);
     if !terms.approved_by.is_empty() {
@@ -121,7 +127,7 @@ mod tests {
         shown.frozen =
             Some(Frozen { window: "Fri 16:00 – Mon 09:00 UTC".into(), until: String::new(), ends: "Monday".into() });
         shown.overridden = Some(Overridden { by: "ada".into(), reason: "<b>now {}</b>".into() });
-        let texts = |language| rows(&shown, language).into_iter().map(|row| row.text).collect::<Vec<_>>();
+        let texts = |language| rows(&shown, true, language).into_iter().map(|row| row.text).collect::<Vec<_>>();
         assert_eq!(
             texts(Language::English),
             [
@@ -132,6 +138,14 @@ mod tests {
             ]
         );
         assert_eq!(texts(Language::Chinese)[0], "2 个审批已通过 1 个 · ada");
+        let marks = |terms: &ReleaseTerms, is_current| {
+            rows(terms, is_current, Language::English).iter().map(|row| row.mark.class).collect::<Vec<_>>()
+        };
+        assert_eq!(marks(&shown, true)[0], "idle", "overridden, and not enough people agreed");
+        let window = ReleaseTerms { freeze: vec!["Fri 16:00 – Mon 09:00 UTC".into()], ..ReleaseTerms::default() };
+        assert_eq!((marks(&window, true), marks(&window, false)), (vec!["ok"], vec![]));
+        let held = ReleaseTerms { overridden: shown.overridden, ..window };
+        assert_eq!(marks(&held, true), ["warn"], "whether a window holds is not told then");
     }
 
     #[test]
