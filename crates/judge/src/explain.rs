@@ -154,14 +154,18 @@ impl Words {
     }
 
     fn interval(&self, m: &MetricReport) -> String {
-        let show = |v: f64| match (v.is_finite(), m.unit) {
-            (false, _) => "?".to_owned(),
-            (true, Unit::Ratio | Unit::SlowShare) => times(v),
-            (true, Unit::PerMinute) => percent(v),
+        let show = |v: f64| match m.unit {
+            Unit::Ratio | Unit::SlowShare => times(v),
+            Unit::PerMinute => percent(v),
         };
-        match self.language {
-            Language::English => format!("between {} and {}", show(m.low), show(m.high)),
-            Language::Chinese => format!("介于 {} 与 {} 之间", show(m.low), show(m.high)),
+        let (low, high) = (show(m.low), show(m.high));
+        match (self.language, m.low.is_finite(), m.high.is_finite()) {
+            (Language::English, true, true) => format!("between {low} and {high}"),
+            (Language::Chinese, true, true) => format!("介于 {low} 与 {high} 之间"),
+            (Language::English, true, false) => format!("at least {low}"),
+            (Language::Chinese, true, false) => format!("至少 {low}"),
+            (Language::English, false, _) => format!("at most {high}"),
+            (Language::Chinese, false, _) => format!("至多 {high}"),
         }
     }
 
@@ -240,10 +244,13 @@ fn rate(per_second: f64) -> String {
     if per_second < 10.0 { format!("{per_second:.1}") } else { format!("{:.0}", per_second.ceil()) }
 }
 
+/// Ratio from which on its size says no more than that the old version shows next to nothing.
+const RATIO_MAX: f64 = 400.0;
+
 fn times(ratio: f64) -> String {
     match ratio {
         small if small < 0.01 => "under 0.01×".to_owned(),
-        large if large >= 1e6 => "over 1,000,000×".to_owned(),
+        large if large >= RATIO_MAX => format!("over {RATIO_MAX:.0}×"),
         large if large >= 100.0 => format!("{large:.0}×"),
         usual => format!("{usual:.2}×"),
     }
@@ -277,5 +284,31 @@ mod tests {
         );
         let answer = Answer { why: Vec::new(), ..answer };
         assert_eq!(explain(&answer, Language::English), "still looking");
+    }
+
+    #[test]
+    fn open_ends_are_told_as_such() {
+        let metric = MetricReport {
+            name: "log_error".to_owned(),
+            unit: Unit::Ratio,
+            estimate: 403.4,
+            error: 0.5,
+            low: 8.14,
+            high: f64::INFINITY,
+            ok: 1.2,
+            bad: 1.728,
+            evidence: 7.0,
+            evidence_within: -3.0,
+            samples: 16,
+            state: crate::answer::State::Worse,
+        };
+        let why = vec![Reason::Worse("log_error".to_owned())];
+        let answer = Answer { tick: 9, verdict: Verdict::Fail, why, metrics: vec![metric], evidence: 7.0 };
+        assert_eq!(
+            explain(&answer, Language::English),
+            "the rate of ERROR lines on the canary is over 400× the old version's (at least 8.14×, 20.0 % allowed, 16 \
+             samples); the chance that this is noise is under 1 in 1000"
+        );
+        assert!(explain(&answer, Language::Chinese).contains("至少 8.14×"));
     }
 }
