@@ -20,7 +20,7 @@ use crate::process::{self, Ending};
 use crate::request::{Afterwards, CancelToken, JobReport, JobRequest, Outcome, Report, Source, TraceSink};
 use crate::script::Shell;
 use crate::trace::Trace;
-use crate::workspace::Workspace;
+use crate::workspace::{STEP, Workspace};
 
 /// Time that `after_script` has (GitLab, `after_script`).
 const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -154,7 +154,7 @@ impl<'a> Job<'a> {
         self.trace.section("step_script", "Executing \"step_script\" stage of the job script").await;
         let deadline = self.deadline;
         let cancel = self.cancel.clone();
-        let mut result = self.shell("step", &commands, (deadline, &cancel)).await;
+        let mut result = self.shell(STEP, &commands, (deadline, &cancel)).await;
         self.trace.section_end("step_script").await;
         self.after_script(&result).await;
         self.leave(&mut result).await;
@@ -203,9 +203,9 @@ impl<'a> Job<'a> {
                 return ended(ending);
             }
         };
-        let file = self.workspace.beside.join(format!("{name}.sh"));
-        std::fs::write(&file, shell.script(commands))
-            .map_err(|error| Halt::System(format!("cannot write `{}`: {error}", file.display())))?;
+        let file = self.workspace.write_script(name, &shell.script(commands)).map_err(|error| {
+            Halt::System(format!("cannot write `{}`: {error}", self.workspace.script(name).display()))
+        })?;
         let spec = Spec {
             program: shell.program.clone().into(),
             args: shell.args(&file),
