@@ -112,7 +112,7 @@ fn compare(mut pair: Pair<'_>) -> Result<bool> {
         }
     };
     println!(
-        "{}: {wall:.0?} / {other_wall:.0?} wall, {cpu:.0?} / {other_cpu:.0?} processor; {words}{}",
+        "{}: {wall:.2?} / {other_wall:.2?} wall, {cpu:.2?} / {other_cpu:.2?} processor; {words}{}",
         pair.name,
         if good { "" } else { "  BROKEN" }
     );
