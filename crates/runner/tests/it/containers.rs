@@ -351,14 +351,16 @@ async fn a_cancel_while_things_are_made_leaves_nothing() {
     for moment in 0..12 {
         let desk = Desk::new();
         let mut job = endless(&desk, "");
-        job.script.services = vec![Image { name: image().to_owned(), ..Image::default() }];
+        let command = Some(lines(&["sleep", "1000"]));
+        job.script.services = vec![Image { name: image().to_owned(), command, ..Image::default() }];
         let (name, cancel, kept) = (job.name.clone(), CancelToken::new(), Kept::default());
         let (sink, token) = (kept.clone(), cancel.clone());
         let running = tokio::spawn(async move { serin_runner::run(job, &sink, token).await });
         until("the images are there", || kept.text().contains("Using docker image")).await;
         tokio::time::sleep(Duration::from_millis(moment * 8)).await;
         cancel.cancel();
-        assert_eq!(running.await.unwrap().outcome, Outcome::Canceled);
+        let ended = running.await.unwrap().outcome;
+        assert_eq!(ended, Outcome::Canceled, "{}", kept.text());
         assert_eq!(left(&name), "", "{}", kept.text());
         names.push(name);
     }
