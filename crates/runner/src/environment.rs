@@ -44,7 +44,7 @@ const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const ENTRY_BYTES_MAX: usize = 128 << 10;
 
 /// What a job sees of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HostEnvironment {
     entries: Vec<(OsString, OsString)>,
     /// The shell that was found by it, for all clones.

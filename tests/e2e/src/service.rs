@@ -12,6 +12,13 @@ use crate::{Server, WorkTree};
 /// Its program's name in the work tree.
 pub const PROGRAM: &str = "serin-e2e-service";
 
+/// A pipeline that packages each commit and releases it.
+pub const RELEASE_PIPELINE: &str = "\
+stages: [package, production]
+package: { stage: package, serin: { action: package } }
+production: { stage: production, serin: { action: release, environment: production } }
+";
+
 /// Puts the program and its `serin.yml` into the work tree.
 ///
 /// # Errors

@@ -7,11 +7,6 @@ use serin_e2e::{Server, WorkTree, service};
 
 const PROJECT: &str = "tiny";
 const PRODUCTION: &str = "/projects/tiny/environments/production";
-const PIPELINE: &str = "\
-stages: [package, production]
-package: { stage: package, serin: { action: package } }
-production: { stage: production, serin: { action: release, environment: production } }
-";
 
 fn environments(release: &str) -> String {
     format!(
@@ -81,7 +76,7 @@ async fn a_release_waits_for_people_who_did_not_write_it() -> Result<()> {
     // Dana's address stands in the commits; the administrator pushes them.
     let (dana, ada) = (person(&server, "dana", "api").await?, person(&server, "ada", "api").await?);
     let (bea, robot) = (person(&server, "bea", "api").await?, person(&server, "robot", "read_api").await?);
-    let first = tree.push_pipeline(PIPELINE).await?;
+    let first = tree.push_pipeline(service::RELEASE_PIPELINE).await?;
     let environment = waits(&server, &first, "approve").await?;
     let terms = &environment["rollout"]["terms"];
     assert_eq!((&terms["approvals_left"], &terms["authors"]), (&json!(2), &json!(["admin", "dana"])), "{terms}");
@@ -123,13 +118,13 @@ async fn an_approval_is_of_one_version(server: &Server, tree: &WorkTree, (older,
         &environments("order: automatic, watch: 0s, approvals: 0"),
     )?;
     tree.write("service.txt", "version two\n")?;
-    let second = tree.push_pipeline(PIPELINE).await?;
+    let second = tree.push_pipeline(service::RELEASE_PIPELINE).await?;
     let environment = waits(server, &second, "approve").await?;
     assert_eq!(environment["rollout"]["terms"]["approvals_left"], 2, "{environment}");
     let (status, said) = ask(server, ada, approve(older)).await?;
     assert_eq!((status, said.contains("is not what is released now")), (StatusCode::CONFLICT, true), "{said}");
     // What goes round the release is refused.
-    let deploy = PIPELINE.replace("action: release", "action: deploy");
+    let deploy = service::RELEASE_PIPELINE.replace("action: release", "action: deploy");
     tree.git(&["checkout", "--quiet", "-b", "around"]).await?;
     tree.write(".gitlab-ci.yml", &deploy)?;
     let around = tree.commit("Around").await?;
@@ -155,7 +150,7 @@ async fn an_approval_is_of_one_version(server: &Server, tree: &WorkTree, (older,
 async fn nothing_is_released_in_a_window_and_back_is_always_possible() -> Result<()> {
     let mut server = Server::start().await?;
     let tree = begun(&server, "order: manual, watch: 0s").await?;
-    let first = tree.push_pipeline(PIPELINE).await?;
+    let first = tree.push_pipeline(service::RELEASE_PIPELINE).await?;
     for pool in ["a", "b"] {
         waits(&server, &first, "release").await?;
         server.wait(PRODUCTION, |one| one["rollout"]["actions"][0]["pool"] == pool).await?;
@@ -166,7 +161,7 @@ async fn nothing_is_released_in_a_window_and_back_is_always_possible() -> Result
     let release = format!("order: manual, watch: 0s, freeze: [\"{}\"]", always());
     service::put(&tree, env!("CARGO_BIN_EXE_serin-e2e-service"), &environments(&release))?;
     tree.write("service.txt", "version two\n")?;
-    let second = tree.push_pipeline(PIPELINE).await?;
+    let second = tree.push_pipeline(service::RELEASE_PIPELINE).await?;
     let environment = waits(&server, &second, "override").await?;
     assert_eq!(environment["rollout"]["terms"]["frozen"]["window"], always().as_str(), "{environment}");
     let click = json!({ "action": "release", "pool": "a" });
@@ -206,7 +201,7 @@ async fn who_pushed_a_branch_under_another_name_wrote_it() -> Result<()> {
     tree.git(&["push", "--quiet", &format!("{}/{PROJECT}.git", as_person(&ada)), "HEAD:refs/heads/change"]).await?;
     tree.git(&["config", "user.email", "nobody@example.net"]).await?;
     let on_main = "workflow: { rules: [{ if: $CI_COMMIT_BRANCH == 'main' }] }\n";
-    tree.write(".gitlab-ci.yml", on_main.to_owned() + PIPELINE)?;
+    tree.write(".gitlab-ci.yml", on_main.to_owned() + service::RELEASE_PIPELINE)?;
     tree.commit("Change").await?;
     tree.git(&["push", "--quiet", &format!("{}/{PROJECT}.git", as_person(&lee)), "HEAD:refs/heads/change"]).await?;
     let request = json!({ "source_branch": "change", "target_branch": "main" });

@@ -7,11 +7,6 @@ use serin_e2e::{Load, Server, WorkTree, process, service};
 
 const PROJECT: &str = "tiny";
 const PRODUCTION: &str = "/projects/tiny/environments/production";
-const RELEASE: &str = "\
-stages: [package, production]
-package: { stage: package, serin: { action: package } }
-production: { stage: production, serin: { action: release, environment: production } }
-";
 
 async fn begun(server: &Server) -> Result<WorkTree> {
     server.post("/projects", json!({ "path": PROJECT, "default_branch": "main" })).await?;
@@ -47,7 +42,7 @@ async fn roll_back(server: &Server, digest: &str) -> Result<(StatusCode, String)
 async fn after_a_release_one_click_brings_the_version_before_back_and_twice_is_two_versions() -> Result<()> {
     let server = Server::start().await?;
     let tree = begun(&server).await?;
-    let shape = ("pools: { a: { nodes: 2 }, b: { nodes: 1 } }", RELEASE);
+    let shape = ("pools: { a: { nodes: 2 }, b: { nodes: 1 } }", service::RELEASE_PIPELINE);
     let first = push(&tree, "one", shape).await?;
     let one = runs(&server, &first, 3).await?;
     assert_eq!(offered(&one), None, "nothing ran before");
@@ -87,7 +82,7 @@ async fn after_a_release_one_click_brings_the_version_before_back_and_twice_is_t
 async fn nodes_that_are_no_longer_named_serve_until_a_version_without_them_runs_then_they_end() -> Result<()> {
     let server = Server::start().await?;
     let tree = begun(&server).await?;
-    let deploy = RELEASE.replace("action: release", "action: deploy");
+    let deploy = service::RELEASE_PIPELINE.replace("action: release", "action: deploy");
     let first = push(&tree, "one", ("pools: { a: { nodes: 2 }, b: { nodes: 1 } }", &deploy)).await?;
     runs(&server, &first, 3).await?;
     let load = Load::start(&service::address(&server, PROJECT, "production").await?, 4);
