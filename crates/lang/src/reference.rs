@@ -17,7 +17,15 @@ pub(crate) fn resolve(root: &Arc<Map>, sink: &mut Sink) -> Arc<Map> {
     if !root.iter().any(|entry| has_reference(&entry.value)) {
         return root.clone();
     }
-    let mut resolver = Resolver { root, sink, done: BTreeMap::new(), path: Vec::new(), spent: 0, stopped: false };
+    let mut resolver = Resolver {
+        root,
+        sink,
+        done: BTreeMap::new(),
+        extended: BTreeMap::new(),
+        path: Vec::new(),
+        spent: 0,
+        stopped: false,
+    };
     Arc::new(root.with_values(|entry| resolver.node(&entry.value, &entry.key)))
 }
 
@@ -34,6 +42,8 @@ struct Resolver<'r, 's> {
     root: &'r Map,
     sink: &'s mut Sink,
     done: BTreeMap<Vec<String>, (Node, usize)>,
+    /// Jobs with what they extend, where a reference has led to them.
+    extended: BTreeMap<String, Node>,
     path: Vec<Vec<String>>,
     spent: usize,
     stopped: bool,
@@ -81,7 +91,7 @@ impl Resolver<'_, '_> {
             self.too_deep(node, job);
             return nothing;
         }
-        let Some(target) = dig(self.root, &path).or_else(|| self.dig_extended(&path)) else {
+        let Some(target) = self.dig(&path) else {
             let known: Vec<&str> = self.root.iter().map(|entry| &*entry.key).collect();
             let hint = crate::suggest::nearest(&path[0], known.iter().copied().filter(|key| *key != path[0]));
             let hint = hint.map(|near| format!("did you mean `{near}`?"));
@@ -114,26 +124,30 @@ impl Resolver<'_, '_> {
         self.spent <= NODES_MAX
     }
 
-    /// A key that a job has by `extends` alone.
-    fn dig_extended(&mut self, path: &[String]) -> Option<Node> {
-        let job = self.root.get(&path[0])?;
-        job.get("extends")?;
-        let extended = extends::one(self.root, &path[0], &mut Sink::default())?;
-        let mut at = Node { value: Value::Map(extended), span: job.span };
-        for key in &path[1..] {
+    /// What a path leads to.
+    fn dig(&mut self, path: &[String]) -> Option<Node> {
+        let (first, rest) = path.split_first()?;
+        let mut at = self.entry(first)?;
+        for key in rest {
             at = at.get(key)?.clone();
         }
         Some(at)
     }
-}
 
-fn dig(root: &Map, path: &[String]) -> Option<Node> {
-    let (first, rest) = path.split_first()?;
-    let mut at = root.get(first).filter(|node| !node.is_null())?;
-    for key in rest {
-        at = at.get(key)?;
+    /// A root key's value; a job has the keys of what it extends too.
+    fn entry(&mut self, key: &str) -> Option<Node> {
+        let own = self.root.get(key).filter(|node| !node.is_null())?;
+        if own.get("extends").is_none() {
+            return Some(own.clone());
+        }
+        if let Some(known) = self.extended.get(key) {
+            return Some(known.clone());
+        }
+        let map = extends::one(self.root, key, &mut Sink::default())?;
+        let node = Node { value: Value::Map(map), span: own.span };
+        self.extended.insert(key.to_owned(), node.clone());
+        Some(node)
     }
-    Some(at.clone())
 }
 
 /// Nodes and levels of a value.
