@@ -11,15 +11,22 @@ pub(super) fn included(map: &Map, has_workflow_rules: bool, scope: &Scope<'_>, s
     let only = map.get("only").filter(|node| !node.is_null());
     let except = map.get("except").filter(|node| !node.is_null());
     let only_holds = match only {
-        Some(node) => clauses(node, scope, session).into_iter().all(|holds| holds),
-        None if except.is_none() && has_workflow_rules => true,
-        None => !session.context.is_merge_request(),
+        Some(node) => {
+            let names_refs = node.as_map().is_none() || node.get("refs").is_some_and(|refs| !refs.is_null());
+            (names_refs || is_branch_or_tag(session)) && clauses(node, scope, session).into_iter().all(|holds| holds)
+        }
+        None => has_workflow_rules || is_branch_or_tag(session),
     };
     let except_holds = except.is_some_and(|node| clauses(node, scope, session).into_iter().any(|holds| holds));
     only_holds && !except_holds
 }
 
-/// Each key of a filter: refs, variables, changes. A mapping without `refs` in `only` means branches and tags.
+/// What `only` means where it names no refs.
+fn is_branch_or_tag(session: &Session<'_>) -> bool {
+    !session.context.is_merge_request()
+}
+
+/// Each key of a filter: refs, variables, changes.
 fn clauses(node: &Node, scope: &Scope<'_>, session: &mut Session<'_>) -> Vec<bool> {
     if node.as_map().is_none() {
         let refs = node.flat_texts();
@@ -52,22 +59,18 @@ fn ref_holds(text: &str, session: &mut Session<'_>) -> bool {
     if project.is_some_and(|project| project != context.project) {
         return false;
     }
-    let source = context.source;
     match text {
         "branches" => context.tag.is_none() && !context.is_merge_request(),
         "tags" => context.tag.is_some(),
-        "merge_requests" => context.is_merge_request(),
-        "pushes" => source == PipelineSource::Push,
-        "schedules" => source == PipelineSource::Schedule,
-        "triggers" => source == PipelineSource::Trigger,
-        "web" => source == PipelineSource::Web,
-        "api" => source == PipelineSource::Api,
-        "pipelines" => source == PipelineSource::Pipeline,
-        "chat" => source == PipelineSource::Chat,
-        "external" => source == PipelineSource::External,
-        "external_pull_requests" => source == PipelineSource::ExternalPullRequestEvent,
-        _ => name_holds(text, session),
+        _ => is_source(text, context.source) || name_holds(text, session),
     }
+}
+
+/// A source by its word, in the singular or the plural, without `_event`: `push`, `merge_requests`.
+fn is_source(text: &str, source: PipelineSource) -> bool {
+    let word = source.as_str().trim_end_matches("_event");
+    let plural = if word.ends_with("sh") { "es" } else { "s" };
+    text.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest == plural)
 }
 
 fn name_holds(text: &str, session: &mut Session<'_>) -> bool {
