@@ -19,8 +19,8 @@ use crate::{extends, include, needs, reference, rules, suggest, warnings};
 
 /// Stages of a file that names none.
 const STAGES: [&str; 3] = ["build", "test", "deploy"];
-/// Bytes of the name of a job or stage.
-const NAME_BYTES_MAX: usize = 255;
+/// Characters of the name of a job or stage.
+pub(crate) const NAME_CHARS_MAX: usize = 255;
 
 /// Compiles, as far as the answers reach.
 pub(crate) fn run(entry: Parsed, context: &Context, answers: &Answers) -> Step {
@@ -166,8 +166,8 @@ fn stages(map: &Map, session: &mut Session<'_>) -> Vec<String> {
     match named {
         Some(node) => {
             for stage in node.flat_texts() {
-                if stage.len() > NAME_BYTES_MAX {
-                    session.sink.error(node.span, format!("a stage's name has more than {NAME_BYTES_MAX} bytes"));
+                if stage.chars().count() > NAME_CHARS_MAX {
+                    session.sink.error(node.span, format!("a stage's name has more than {NAME_CHARS_MAX} characters"));
                 } else if stage != ".pre" && stage != ".post" && !stages.contains(&stage) {
                     stages.push(stage);
                 }
@@ -285,7 +285,7 @@ fn read_auto_cancel(node: &Node, into: &mut AutoCancel) {
 fn workflow_name(map: &Map, shared: &Shared, session: &Session<'_>) -> Option<String> {
     let name = map.get("workflow")?.get("name")?.as_text()?;
     let scope = session.known.scope_with(&shared.variables);
-    let name = scope.expand(name, Unknown::Empty).trim().chars().take(NAME_BYTES_MAX).collect::<String>();
+    let name = scope.expand(name, Unknown::Empty).trim().chars().take(NAME_CHARS_MAX).collect::<String>();
     (!name.is_empty()).then_some(name)
 }
 
@@ -293,8 +293,9 @@ fn drafts(map: &Map, shared: &Shared, session: &mut Session<'_>) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::new();
     for entry in map.iter().filter(|entry| is_job(&entry.key)) {
         let Value::Map(own) = &entry.value.value else { continue };
-        if entry.key.len() > NAME_BYTES_MAX || entry.key.is_empty() {
-            let message = format!("a job's name must have 1 to {NAME_BYTES_MAX} bytes, not {}", entry.key.len());
+        let length = entry.key.chars().count();
+        if length > NAME_CHARS_MAX || length == 0 {
+            let message = format!("a job's name must have 1 to {NAME_CHARS_MAX} characters, not {length}");
             session.sink.error(entry.key_span, message);
             continue;
         }

@@ -367,7 +367,8 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
     let given: Vec<&str> = works.into_iter().filter(|key| has(key)).collect();
     let mirrors = map.get("needs").is_some_and(|needs| needs.as_map().is_some_and(|map| map.contains("pipeline")));
     // A misspelt keyword has been reported as an unknown one.
-    let misspelt = given.is_empty() && map.iter().any(|entry| suggest::nearest(&entry.key, works).is_some());
+    let misspelt = given.is_empty()
+        && map.iter().any(|entry| !works.contains(&&*entry.key) && suggest::nearest(&entry.key, works).is_some());
     match given[..] {
         // A job whose `extends` leads nowhere has been reported.
         [] if !mirrors && !has("extends") && !misspelt => {
@@ -389,20 +390,51 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
             session.sink.error(span, format!("job `{name}`: `{second}` cannot be used together with `{first}`"));
         }
     }
+    check_delay(entry, map, session);
+    if has("trigger") {
+        check_trigger_job(entry, map, session);
+    }
+}
+
+/// `start_in` goes with `when: delayed`; under `rules` each rule has its own.
+fn check_delay(entry: &Entry, map: &Map, session: &mut Session<'_>) {
+    let name = &entry.key;
+    let has = |key: &str| map.get(key).is_some_and(|node| !node.is_null());
     let delayed = map.get("when").and_then(Node::as_text) == Some("delayed");
-    if delayed && !has("start_in") {
+    if delayed && !has("start_in") && !has("rules") {
         let span = map.entry("when").map_or(entry.key_span, |entry| entry.key_span);
         session
             .sink
             .error(span, format!("job `{name}`: `when: delayed` needs `start_in`"))
             .hint("add `start_in: 30 minutes`");
     }
-    let rule_delays = map.get("rules").is_some_and(|rules| {
-        rules::flat(rules).iter().any(|rule| rule.get("when").and_then(Node::as_text) == Some("delayed"))
-    });
-    if has("start_in") && !delayed && !rule_delays {
-        let span = map.entry("start_in").map_or(entry.key_span, |entry| entry.key_span);
+    if !has("start_in") || (delayed && !has("rules")) {
+        return;
+    }
+    let span = map.entry("start_in").map_or(entry.key_span, |entry| entry.key_span);
+    if has("rules") {
+        session
+            .sink
+            .error(span, format!("job `{name}`: `start_in` cannot be used together with `rules`"))
+            .hint("write `start_in` in the rule that has `when: delayed`");
+    } else {
         session.sink.error(span, format!("job `{name}`: `start_in` goes with `when: delayed` alone"));
+    }
+}
+
+/// What a trigger job may not say of keywords that it shares with others.
+fn check_trigger_job(entry: &Entry, map: &Map, session: &mut Session<'_>) {
+    let delayed = map.get("when").and_then(Node::as_text) == Some("delayed");
+    let codes = map.get("allow_failure").is_some_and(|node| node.as_map().is_some());
+    let copies = map.get("parallel").is_some_and(|node| node.as_int().is_some());
+    let wrong = [
+        ("when", delayed, "`when: delayed`"),
+        ("allow_failure", codes, "`allow_failure:exit_codes`"),
+        ("parallel", copies, "`parallel` as a number"),
+    ];
+    for (key, _, what) in wrong.into_iter().filter(|(_, given, _)| *given) {
+        let span = map.entry(key).map_or(entry.key_span, |entry| entry.key_span);
+        session.sink.error(span, format!("job `{}`: {what} cannot be used together with `trigger`", entry.key));
     }
 }
 
@@ -424,6 +456,15 @@ const APART: [(&str, &[&str]); 4] = [
             "timeout",
             "coverage",
             "release",
+            "dependencies",
+            "hooks",
+            "id_tokens",
+            "secrets",
+            "identity",
+            "pages",
+            "publish",
+            "dast_configuration",
+            "start_in",
         ],
     ),
     ("serin", &["before_script", "after_script", "artifacts", "image", "services", "cache"]),

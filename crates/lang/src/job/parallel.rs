@@ -2,6 +2,7 @@
 
 use serin_model::plan::Variable;
 
+use crate::compile::NAME_CHARS_MAX;
 use crate::session::Session;
 use crate::shape::job::PARALLEL_MAX;
 use crate::syntax::{Entry, Map, Node, Value};
@@ -48,6 +49,7 @@ pub(crate) fn instances(entry: &Entry, map: &Map, session: &mut Session<'_>) -> 
     }
     let rows = rows(matrix);
     let total = rows.len();
+    check_names(entry, matrix, &rows, session);
     let copy = |(at, matrix): (usize, Vec<(String, String)>)| Instance {
         name: instance_name(&name, &matrix),
         matrix,
@@ -55,6 +57,18 @@ pub(crate) fn instances(entry: &Entry, map: &Map, session: &mut Session<'_>) -> 
         total,
     };
     rows.into_iter().enumerate().map(copy).collect()
+}
+
+/// The values count towards the length of a name.
+fn check_names(entry: &Entry, matrix: &Node, rows: &[Vec<(String, String)>], session: &mut Session<'_>) {
+    let lengths = rows.iter().map(|row| instance_name(&entry.key, row).chars().count());
+    if let Some(length) = lengths.filter(|length| *length > NAME_CHARS_MAX).max() {
+        let message = format!(
+            "job `{}`: with the values of the matrix its name has {length} characters; at most {NAME_CHARS_MAX} are allowed",
+            entry.key
+        );
+        session.sink.error(matrix.span, message).hint("shorten the values, or set them by a shorter key in the script");
+    }
 }
 
 /// `job: [a, b]`.

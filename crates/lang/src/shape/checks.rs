@@ -1,7 +1,7 @@
 //! Further looks at values whose kind is right.
 
 use super::Checker;
-use crate::syntax::{Node, Span, Value};
+use crate::syntax::{Map, Node, Span, Value};
 use crate::{duration, pattern};
 
 /// Milliseconds of one week, the longest `start_in`.
@@ -118,10 +118,17 @@ pub(crate) fn cache_policy(node: &Node, checker: &mut Checker<'_>) {
 /// `artifacts`.
 pub(crate) fn artifacts(node: &Node, checker: &mut Checker<'_>) {
     if let (Some(_), Some(access)) = (node.get("public"), node.get("access")) {
-        checker.error(access, "cannot be used together with `artifacts:public`");
+        checker.error(access, "cannot have both `access` and `public`");
     }
-    if let (Some(expose), None) = (node.get("expose_as"), node.get("paths")) {
-        checker.error(expose, "`expose_as` needs `artifacts:paths`");
+    let Some(expose) = node.get("expose_as").filter(|node| !node.is_null()) else { return };
+    match node.get("paths").filter(|paths| !paths.is_null()) {
+        None => {
+            checker.error(expose, "cannot have `expose_as` without `artifacts:paths`");
+        }
+        Some(paths) if paths.flat_texts().iter().any(|path| path.contains('*')) => {
+            checker.error(paths, "cannot have `*` in `paths` together with `expose_as`");
+        }
+        Some(_) => {}
     }
 }
 
@@ -157,10 +164,13 @@ pub(crate) fn rule(node: &Node, checker: &mut Checker<'_>) {
         }
         _ => {}
     }
-    if let Some(map) = node.as_map()
-        && map.is_empty()
-    {
-        checker.warning(node, "holds an empty rule, which always matches");
+    filled_rule(node, checker);
+}
+
+/// A rule that says something.
+pub(crate) fn filled_rule(node: &Node, checker: &mut Checker<'_>) {
+    if node.as_map().is_some_and(Map::is_empty) {
+        checker.error(node, "holds an empty rule").hint("write `when: always` for a rule that always matches");
     }
 }
 

@@ -74,20 +74,25 @@ pub(crate) const AUTO_CANCEL: Shape = object(
     &[],
 );
 /// `workflow:rules`.
-pub(crate) const WORKFLOW_RULES: Shape = rules(&object(
-    &[
-        ("if", &IF),
-        ("changes", &CHANGES),
-        ("exists", &EXISTS),
-        ("when", &ALWAYS_OR_NEVER),
-        ("variables", &PLAIN_VARIABLES),
-        ("auto_cancel", &AUTO_CANCEL),
-    ],
-    &[],
-));
+pub(crate) const WORKFLOW_RULES: Shape = rules(&Shape {
+    check: Some(checks::filled_rule),
+    ..object(
+        &[
+            ("if", &IF),
+            ("changes", &CHANGES),
+            ("exists", &EXISTS),
+            ("when", &ALWAYS_OR_NEVER),
+            ("variables", &PLAIN_VARIABLES),
+            ("auto_cancel", &AUTO_CANCEL),
+        ],
+        &[],
+    )
+});
 /// `include:rules`.
-const INCLUDE_RULES: Shape =
-    rules(&object(&[("if", &IF), ("changes", &CHANGES), ("exists", &EXISTS), ("when", &ALWAYS_OR_NEVER)], &[]));
+const INCLUDE_RULES: Shape = rules(&Shape {
+    check: Some(checks::filled_rule),
+    ..object(&[("if", &IF), ("changes", &CHANGES), ("exists", &EXISTS), ("when", &ALWAYS_OR_NEVER)], &[])
+});
 
 /// Values of inputs.
 pub(crate) const INPUT_VALUES: Shape = Shape { check: Some(checks::input_names), ..mapping(&ANYTHING) };
@@ -237,7 +242,6 @@ pub(crate) const SPEC: Shape = object(
 pub(crate) const FILTER: Shape = Shape {
     what: "a list of refs, or a mapping",
     list: TEXTS.list,
-    text: Some(Text::Any),
     map: Some(Object {
         keys: &[
             ("refs", &TEXTS),

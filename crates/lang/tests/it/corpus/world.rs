@@ -171,6 +171,13 @@ fn context(given: &Value) -> Context {
         ..SettingVariable::plain(text(&value["key"]), text(&value["value"]))
     };
     let group = pairs(&given["group_variables"]);
+    let mut predefined = vec![Variable::plain("CI_COMMIT_MESSAGE", message), Variable::plain("CI_COMMIT_TITLE", title)];
+    if source == PipelineSource::MergeRequestEvent {
+        let target = ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", default_branch.as_str());
+        let request = [("CI_MERGE_REQUEST_ID", "1"), ("CI_MERGE_REQUEST_IID", "1"), target];
+        predefined.extend(request.map(|(key, value)| Variable::plain(key, value)));
+        predefined.push(Variable::plain("CI_MERGE_REQUEST_EVENT_TYPE", "detached"));
+    }
     Context {
         source,
         branch: word("branch").or_else(|| Some(default_branch.clone())),
@@ -178,7 +185,7 @@ fn context(given: &Value) -> Context {
         default_branch,
         project: word("project").unwrap_or_else(|| "gcl/test-project".to_owned()),
         sha: given["commit"]["sha"].as_str().unwrap_or(SHA).to_owned(),
-        predefined: vec![Variable::plain("CI_COMMIT_MESSAGE", message), Variable::plain("CI_COMMIT_TITLE", title)],
+        predefined,
         project_variables: given["project_variables"].as_array().into_iter().flatten().map(setting).collect(),
         group_variables: group
             .into_iter()
