@@ -320,7 +320,7 @@ fn report_uncarried(drafts: &[Draft], session: &mut Session<'_>) {
         ("secrets", "reads no external vault; set the value as a masked variable of the project"),
         ("identity", "hands out no cloud identity"),
         ("dast_configuration", "runs no DAST profiles"),
-        ("run", "does not run `run` steps yet; write a `script`"),
+        ("run", "runs steps with `script` alone; the job fails at the others"),
         ("pages", "publishes no sites; the folder is kept as an artifact"),
         ("release", "creates no release pages; the job's script runs"),
     ];

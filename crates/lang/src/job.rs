@@ -3,6 +3,7 @@
 mod filter;
 mod parallel;
 mod script;
+mod steps;
 mod trigger;
 
 use std::sync::Arc;
@@ -182,6 +183,7 @@ impl Making<'_> {
         let own =
             EXTRA.iter().filter_map(|key| Some((*key, self.map.entry(key).filter(|entry| !entry.value.is_null())?)));
         own.filter(|(_, entry)| entry.value.as_bool() != Some(false))
+            .filter(|(key, entry)| *key != "run" || !steps::are_scripts(&entry.value))
             .map(|(key, entry)| (key, entry.key_span))
             .collect()
     }

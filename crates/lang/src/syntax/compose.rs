@@ -254,8 +254,17 @@ impl<'a> Composer<'a, '_> {
             }
             self.entry(&mut map, key, key_span, value.node);
         };
+        // Of several `<<` the last wins, as a key does that is written twice.
+        let mut merged = Map::default();
         for (span, source) in merges {
-            nodes += self.merge(&mut map, &source, span)?;
+            let mut one = Map::default();
+            nodes += self.merge(&mut one, &source, span)?;
+            for entry in one.iter() {
+                merged.set(entry.clone());
+            }
+        }
+        for entry in merged.iter().filter(|entry| !map.contains(&entry.key)).cloned().collect::<Vec<_>>() {
+            map.set(entry);
         }
         let span = self.first_line(start, end);
         if let Some(tag) = tag.filter(|tag| tag.core_suffix().is_none() && !is_non_specific(tag)) {

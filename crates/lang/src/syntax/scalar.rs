@@ -49,10 +49,15 @@ fn number(text: &str) -> Option<Value> {
         ".nan" | ".NaN" | ".NAN" if digits.len() == text.len() => return Some(Value::Float(f64::NAN)),
         _ => {}
     }
-    if let Some(value) = integer(digits) {
+    if let Some(value) = integer(digits).or_else(|| base_60(digits)) {
         return value.map(|value| Value::Int(if negative { -value } else { value }));
     }
     float(digits).map(|value| Value::Float(sign * value))
+}
+
+/// Whether a byte may stand between digits: Psych takes `1,2` for 12.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'_' | b',')
 }
 
 /// `None`: no whole number; `Some(None)`: looks like one and is out of range, so it stays text.
@@ -66,16 +71,38 @@ fn integer(digits: &str) -> Option<Option<i64>> {
     } else {
         (10, digits)
     };
-    let radix_digit = |byte: u8| char::from(byte).is_digit(radix);
-    let mut bytes = body.bytes();
-    if radix == 10 && !bytes.next().is_some_and(radix_digit) || body.is_empty() {
+    let is_digit = |byte: u8| char::from(byte).is_digit(radix);
+    let bytes = body.as_bytes();
+    if !bytes.iter().any(|byte| is_digit(*byte)) || !bytes.iter().all(|byte| is_separator(*byte) || is_digit(*byte)) {
         return None;
     }
-    if !bytes.all(|byte| byte == b'_' || radix_digit(byte)) {
+    let follows_digit = |at: usize| at > 0 && is_digit(bytes[at - 1]);
+    let leads_digit = |at: usize| bytes.get(at + 1).is_some_and(|byte| is_digit(*byte));
+    let lonely = |at: usize| is_separator(bytes[at]) && !(follows_digit(at) && leads_digit(at));
+    if radix == 10 && (0..bytes.len()).any(lonely) {
         return None;
     }
-    let plain: String = body.chars().filter(|c| *c != '_').collect();
-    Some(i64::from_str_radix(if plain.is_empty() { "0" } else { &plain }, radix).ok())
+    Some(i64::from_str_radix(&without_separators(body), radix).ok())
+}
+
+fn without_separators(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, '_' | ',')).collect()
+}
+
+/// `1:30:15`, two or three parts; the first counts as hours also where there are two, as Psych has it.
+fn base_60(digits: &str) -> Option<Option<i64>> {
+    let (first, rest) = digits.split_once(':')?;
+    let whole = first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') && !first.starts_with('_');
+    if first.is_empty() || !whole {
+        return None;
+    }
+    let mut sum = first.replace('_', "").parse::<i64>().ok().and_then(|hours| hours.checked_mul(3600));
+    let parts: Vec<&str> = rest.split(':').collect();
+    for (part, weight) in parts.iter().zip([60, 1]) {
+        let value = part.parse::<i64>().ok().filter(|value| *value < 60 && part.len() <= 2)?;
+        sum = sum.and_then(|sum| sum.checked_add(value * weight));
+    }
+    (parts.len() <= 2).then_some(sum)
 }
 
 fn float(digits: &str) -> Option<f64> {
@@ -84,7 +111,8 @@ fn float(digits: &str) -> Option<f64> {
         None => (digits, None),
     };
     let (whole, fraction) = mantissa.split_once('.')?;
-    let whole_ok = whole.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') && !whole.starts_with('_');
+    let starts_right = whole.bytes().next().is_none_or(|byte| byte.is_ascii_digit());
+    let whole_ok = starts_right && whole.bytes().all(|byte| byte.is_ascii_digit() || is_separator(byte));
     let fraction_ok = fraction.bytes().all(|byte| byte.is_ascii_digit());
     let exponent_ok = exponent.is_none_or(|exponent| {
         exponent.strip_prefix(['+', '-']).is_some_and(|e| !e.is_empty() && e.bytes().all(|b| b.is_ascii_digit()))
@@ -92,7 +120,7 @@ fn float(digits: &str) -> Option<f64> {
     if !whole_ok || !fraction_ok || !exponent_ok || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
-    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    let plain = without_separators(digits);
     format!("0{plain}").replace(".e", ".0e").replace(".E", ".0e").trim_end_matches('.').parse().ok()
 }
 
@@ -158,6 +186,15 @@ mod tests {
         check("1e3", Value::Text("1e3".into()));
         check("1.2.3", Value::Text("1.2.3".into()));
         check("12abc", Value::Text("12abc".into()));
+        check("70,75,80", Value::Int(707_580));
+        check("12,", Value::Text("12,".into()));
+        check("1__0", Value::Text("1__0".into()));
+        check("1,000.5", Value::Float(1000.5));
+        check("1:30", Value::Int(5400));
+        check("1:30:15", Value::Int(5415));
+        check("80:80", Value::Text("80:80".into()));
+        check("1:2:3:4", Value::Text("1:2:3:4".into()));
+        check("a:1", Value::Text("a:1".into()));
         check("99999999999999999999", Value::Text("99999999999999999999".into()));
     }
 
