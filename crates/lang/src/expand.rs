@@ -75,7 +75,7 @@ impl fmt::Display for Circle {
 impl std::error::Error for Circle {}
 
 /// Expands the values of variables by each other, whatever their order; later ones of the same key win, raw ones stay,
-/// unknown names stay for the runner.
+/// and the names of unknown ones, and of raw ones that hold `$`, stay for the runner.
 ///
 /// # Errors
 /// Where variables refer to each other in a circle.
@@ -95,6 +95,13 @@ pub fn expand_all(variables: &[Variable]) -> Result<Vec<Variable>, Circle> {
         result.push(Variable { value, ..variable.clone() });
     }
     Ok(result)
+}
+
+/// The value of a variable that others may take up now. A raw one that holds `$` is left to the runner, which does not
+/// look for names in what it puts in.
+fn settled<'d>(name: &str, all: &BTreeMap<&str, &Variable>, done: &'d BTreeMap<&str, String>) -> Option<&'d str> {
+    let is_raw = all.get(name).is_some_and(|variable| variable.raw);
+    done.get(name).filter(|value| !(is_raw && value.contains('$'))).map(String::as_str)
 }
 
 /// Depth first with a stack of its own: a chain of 10,000 variables must not use up the thread's.
@@ -118,7 +125,7 @@ fn settle<'a>(
             let value = match done.remove(key) {
                 Some(value) => value,
                 None if variable.raw => variable.value.clone(),
-                None => expand(&variable.value, &|name| done.get(name).map(String::as_str), Unknown::Keep),
+                None => expand(&variable.value, &|name| settled(name, all, done), Unknown::Keep),
             };
             done.insert(key, value);
             on_path.remove(key);
@@ -218,6 +225,15 @@ mod tests {
         let done = expand_all(&given(&[("A", "$B!"), ("B", "${C}"), ("C", "x"), ("C", "y"), ("D", "$NOPE")])).unwrap();
         let shown: Vec<_> = done.iter().map(|v| format!("{}={}", v.key, v.value)).collect();
         assert_eq!(shown, ["A=y!", "B=y", "C=y", "D=$NOPE"]);
+    }
+
+    #[test]
+    fn raw_values_are_left_to_the_runner() {
+        let raw = |key: &str, value: &str| Variable { raw: true, ..Variable::plain(key, value) };
+        let raws = vec![raw("R", "a$B"), raw("S", "s")];
+        let done = expand_all(&[given(&[("B", "b"), ("C", "$R-$B-$S"), ("D", "$C")]), raws].concat()).unwrap();
+        let shown: Vec<_> = done.iter().map(|v| v.value.as_str()).collect();
+        assert_eq!(shown, ["b", "$R-b-s", "$R-b-s", "a$B", "s"]);
     }
 
     #[test]
