@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::executor::Executor;
 use crate::executor::docker::Trouble;
 use crate::guard::Spec;
+use crate::limit;
 use crate::mask::Masker;
 use crate::process::{self, Ending};
 use crate::request::{Afterwards, CancelToken, JobReport, JobRequest, Outcome, Report, Source, TraceSink};
@@ -98,6 +99,10 @@ impl From<Trouble> for Halt {
     }
 }
 
+fn is_false(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "false" | "f" | "0")
+}
+
 fn ended(ending: Ending) -> Result<(), Halt> {
     match ending {
         Ending::Exited(0) => Ok(()),
@@ -152,39 +157,53 @@ impl<'a> Job<'a> {
         let commands: Vec<String> =
             self.request.script.before_script.iter().chain(&self.request.script.script).cloned().collect();
         self.trace.section("step_script", "Executing \"step_script\" stage of the job script").await;
-        let deadline = self.deadline;
+        let limit = self.time_limit("RUNNER_SCRIPT_TIMEOUT").map(|limit| Instant::now() + limit);
+        let deadline = limit.map_or(self.deadline, |limit| limit.min(self.deadline));
         let cancel = self.cancel.clone();
         let mut result = self.shell(STEP, &commands, (deadline, &cancel)).await;
         self.trace.section_end("step_script").await;
-        self.after_script(&result).await;
+        let afterwards = self.after_script(&result).await;
+        if result.is_ok() && self.environment.get("AFTER_SCRIPT_IGNORE_ERRORS").is_some_and(is_false) {
+            result = afterwards;
+        }
         self.leave(&mut result).await;
         result
     }
 
-    /// Runs `after_script`, unless the job's time is over. Its result does not count.
-    async fn after_script(&mut self, result: &Result<(), Halt>) {
+    /// Runs `after_script`, unless the job's time is over.
+    async fn after_script(&mut self, result: &Result<(), Halt>) -> Result<(), Halt> {
         let commands = self.request.script.after_script.clone();
         let status = match result {
             Ok(()) => "success",
             Err(Halt::Canceled) => "canceled",
-            Err(Halt::TimedOut | Halt::System(_)) => return,
-            Err(Halt::ExitCode(_) | Halt::MissingDependency(_)) => "failed",
+            Err(Halt::System(_)) => return Ok(()),
+            Err(Halt::TimedOut) if Instant::now() >= self.deadline => return Ok(()),
+            Err(Halt::ExitCode(_) | Halt::MissingDependency(_) | Halt::TimedOut) => "failed",
         };
         if commands.is_empty() {
-            return;
+            return Ok(());
         }
         self.environment.set("CI_JOB_STATUS", status);
         self.trace.section("after_script", "Running after_script").await;
-        let deadline = Instant::now() + AFTER_SCRIPT_TIMEOUT;
-        match self.shell("after", &commands, (deadline, &CancelToken::new())).await {
+        let limit = self.time_limit("RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT);
+        let ended = self.shell("after", &commands, (Instant::now() + limit, &CancelToken::new())).await;
+        match &ended {
             Ok(()) => {}
             Err(Halt::ExitCode(code)) => {
-                self.trace.warning(&format!("after_script failed with exit code {code}; the job goes on")).await;
+                self.trace.warning(&format!("after_script failed with exit code {code}")).await;
             }
-            Err(Halt::TimedOut) => self.trace.warning("after_script took longer than 5 minutes and was ended").await,
+            Err(Halt::TimedOut) => {
+                self.trace.warning(&format!("after_script took longer than {} s and was ended", limit.as_secs())).await;
+            }
             Err(halt) => self.trace.warning(&format!("after_script could not be run: {halt:?}")).await,
         }
         self.trace.section_end("after_script").await;
+        ended
+    }
+
+    /// A limit that a variable sets; what is no duration sets none.
+    fn time_limit(&self, key: &str) -> Option<Duration> {
+        self.environment.get(key).and_then(limit::parse)
     }
 
     /// Runs commands in a shell of their own, in the project folder.

@@ -14,6 +14,7 @@ pub mod expand;
 pub mod guard;
 mod guards;
 mod job;
+mod limit;
 mod mask;
 mod process;
 mod request;

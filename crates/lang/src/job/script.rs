@@ -14,7 +14,7 @@ pub(super) fn parse(map: &Map) -> Script {
     let texts = |key: &str| get(key).map(Node::flat_texts).unwrap_or_default();
     let mut script = Script {
         before_script: texts("before_script"),
-        script: get("run").map_or_else(|| texts("script"), |steps| steps::lines(steps)),
+        script: get("run").map_or_else(|| texts("script"), steps::lines),
         after_script: texts("after_script"),
         image: get("image").map(image),
         services: get("services").and_then(Node::as_list).unwrap_or_default().iter().map(image).collect(),
