@@ -42,6 +42,8 @@ pub(crate) struct Draft {
     pub own_needs: Option<Vec<Need>>,
     /// `dependencies`.
     pub dependencies: Option<(Vec<String>, Span)>,
+    /// The environment's name as it is written; jobs of one environment are told by it.
+    pub environment: Option<String>,
     /// The rule that decided.
     pub rule: Option<Span>,
     /// Why the pipeline has it or not.
@@ -172,6 +174,7 @@ impl Making<'_> {
             own_needs: decision.needs.is_some().then(|| own_needs.unwrap_or_default()),
             needs: needs.filter(|needs| !needs.iter().all(Need::is_mirror) || needs.is_empty()),
             dependencies,
+            environment: self.get("environment").and_then(written_name).map(str::to_owned),
             rule: decision.rule,
             reason: decision.reason,
             keywords: if has_extra { self.keywords() } else { Vec::new() },
@@ -358,8 +361,11 @@ fn retry(node: &Node) -> Retry {
 }
 
 fn environment_name(node: &Node, scope: &Scope<'_>) -> Option<String> {
-    let name = node.as_text().or_else(|| node.get("name").and_then(Node::as_text))?;
-    Some(scope.expand(name, Unknown::Empty)).filter(|name| !name.is_empty())
+    Some(scope.expand(written_name(node)?, Unknown::Empty)).filter(|name| !name.is_empty())
+}
+
+fn written_name(node: &Node) -> Option<&str> {
+    node.as_text().or_else(|| node.get("name").and_then(Node::as_text))
 }
 
 fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
@@ -391,6 +397,11 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
             let span = map.entry(second).map_or(entry.key_span, |entry| entry.key_span);
             session.sink.error(span, format!("job `{name}`: `{second}` cannot be used together with `{first}`"));
         }
+    }
+    let publishes = map.get("pages").is_some_and(|pages| pages.as_bool() != Some(false) && !pages.is_null());
+    if has("publish") && !publishes && (**name != *"pages" || has("pages")) {
+        let span = map.entry("publish").map_or(entry.key_span, |entry| entry.key_span);
+        session.sink.error(span, format!("job `{name}`: `publish` goes with `pages` alone")).hint("add `pages: true`");
     }
     check_delay(entry, map, session);
     if has("trigger") {
@@ -566,7 +577,7 @@ pub(crate) fn check_stop_jobs(drafts: &[Draft], session: &mut Session<'_>) {
         };
         let problem = match &target.job.environment {
             None => "has no `environment`",
-            Some(other) if other.name != environment.name => "has another `environment:name`",
+            Some(_) if target.environment != draft.environment => "has another `environment:name`",
             Some(other) if other.action.as_deref() != Some("stop") => "has no `environment:action: stop`",
             Some(_) => continue,
         };

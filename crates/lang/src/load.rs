@@ -84,6 +84,7 @@ pub(crate) fn load(source: SourceFile, included_from: Option<Span>, sink: &mut S
                     .hint("take the `---` between them out");
                 return None;
             }
+            let spec = spec.map(|spec| if blocks.is_empty() { spec } else { blocks.restored(&spec) });
             body(root, spec, file, blocks, sink)
         }
     }

@@ -1,6 +1,10 @@
 //! Keeps `$[[ … ]]` out of YAML's sight: each block becomes a word of the same number of bytes, so that places stay
 //! right and a block may stand wherever a text may.
 
+use std::sync::Arc;
+
+use crate::syntax::{Node, Value};
+
 /// Blocks in one file.
 const BLOCKS_MAX: usize = 10_000;
 /// First character of plane 15, which is for private use: block `n` starts with the `n`th from there.
@@ -70,6 +74,25 @@ impl Blocks {
             pieces.push(Piece::Text(rest));
         }
         pieces
+    }
+
+    /// A value with its blocks written out again: a header is not interpolated.
+    pub fn restored(&self, node: &Node) -> Node {
+        let value = match &node.value {
+            Value::Text(text) if self.next(text).is_some() => Value::Text(self.written_out(text).into()),
+            Value::List(items) => Value::List(Arc::new(items.iter().map(|item| self.restored(item)).collect())),
+            Value::Map(map) => Value::Map(Arc::new(map.with_values(|entry| self.restored(&entry.value)))),
+            other => other.clone(),
+        };
+        Node { value, span: node.span }
+    }
+
+    fn written_out(&self, text: &str) -> String {
+        let pieces = self.pieces(text).into_iter().map(|piece| match piece {
+            Piece::Text(text) => text.to_owned(),
+            Piece::Block(inner) => format!("$[[{inner}]]"),
+        });
+        pieces.collect()
     }
 
     fn next(&self, text: &str) -> Option<(usize, &str)> {

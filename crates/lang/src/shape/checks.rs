@@ -126,7 +126,7 @@ pub(crate) fn artifacts(node: &Node, checker: &mut Checker<'_>) {
             checker.error(expose, "cannot have `expose_as` without `artifacts:paths`");
         }
         Some(paths) if paths.flat_texts().iter().any(|path| path.contains('*')) => {
-            checker.error(paths, "cannot have `*` in `paths` together with `expose_as`");
+            checker.warning(paths, "has `*`, which GitLab does not take together with `expose_as`");
         }
         Some(_) => {}
     }
@@ -380,8 +380,8 @@ pub(crate) fn need(node: &Node, checker: &mut Checker<'_>) {
     if !has("job") && !has("pipeline") {
         checker.error(node, "needs the key `job`");
     }
-    if has("project") && !has("job") {
-        checker.error(node, "needs the key `job` for `project`");
+    for key in ["job", "ref"].into_iter().filter(|key| has("project") && !has(key)) {
+        checker.error(node, &format!("needs the key `{key}` for `project`"));
     }
     if has("project") && has("pipeline") {
         checker.error(node, "cannot hold both `project` and `pipeline`");
