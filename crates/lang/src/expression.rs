@@ -7,8 +7,8 @@ use regex::Regex;
 
 use crate::pattern;
 
-/// Tokens of one expression.
-pub(crate) const TOKENS_MAX: usize = 100;
+/// Tokens of one expression; GitLab refuses the hundredth.
+pub(crate) const TOKENS_MAX: usize = 99;
 
 /// A checked expression.
 #[derive(Clone, Debug)]
@@ -87,6 +87,17 @@ impl Expression {
         evaluate(&self.root, variable, input).is_present()
     }
 
+    /// Whether it tests by `==` or `!=` if something is a pattern, which nothing is.
+    pub(crate) fn equals_pattern(&self) -> bool {
+        let mut found = false;
+        collect(&self.root, &mut |term| {
+            if let Term::Binary(Operator::Equals | Operator::NotEquals, left, right) = term {
+                found |= matches!(**left, Term::Pattern(..)) != matches!(**right, Term::Pattern(..));
+            }
+        });
+        found
+    }
+
     /// The variables in it.
     pub(crate) fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
@@ -143,7 +154,7 @@ fn evaluate(term: &Term, variable: &dyn Fn(&str) -> Option<Value>, input: &dyn F
         Term::Variable(name) => variable(name).unwrap_or(Value::Null),
         Term::Input(name) => input(name),
         Term::Pattern(_, text) => Value::Text(text.clone()),
-        Term::Not(inner) => Value::Bool(!eval(inner).is_truthy()),
+        Term::Not(inner) => Value::Bool(!eval(inner).is_present()),
         Term::Binary(Operator::And, left, right) => {
             let left = eval(left);
             if left.is_truthy() { eval(right) } else { left }
@@ -152,11 +163,17 @@ fn evaluate(term: &Term, variable: &dyn Fn(&str) -> Option<Value>, input: &dyn F
             let left = eval(left);
             if left.is_truthy() { left } else { eval(right) }
         }
-        Term::Binary(Operator::Equals, left, right) => Value::Bool(eval(left) == eval(right)),
-        Term::Binary(Operator::NotEquals, left, right) => Value::Bool(eval(left) != eval(right)),
+        Term::Binary(Operator::Equals, left, right) => Value::Bool(equal(left, right, &eval)),
+        Term::Binary(Operator::NotEquals, left, right) => Value::Bool(!equal(left, right, &eval)),
         Term::Binary(Operator::Matches, left, right) => Value::Bool(matches(eval(left), right, &eval)),
         Term::Binary(Operator::NotMatches, left, right) => Value::Bool(!matches(eval(left), right, &eval)),
     }
+}
+
+/// A pattern is equal to the same pattern alone, never to a text.
+fn equal(left: &Term, right: &Term, eval: &dyn Fn(&Term) -> Value) -> bool {
+    let is_pattern = |term: &Term| matches!(term, Term::Pattern(..));
+    is_pattern(left) == is_pattern(right) && eval(left) == eval(right)
 }
 
 /// A right side that is no pattern asks whether it contains the left side.
@@ -168,8 +185,8 @@ fn matches(left: Value, right: &Term, eval: &dyn Fn(&Term) -> Value) -> bool {
     let Value::Text(right) = eval(right) else {
         return false;
     };
-    if let Some((body, flags)) = pattern::slashed(&right)
-        && let Ok(regex) = pattern::compile(body, flags)
+    if let Some((body, flags)) = right.lines().find_map(pattern::slashed)
+        && let Ok(regex) = pattern::compile_slashed(body, flags)
     {
         return regex.is_match(&left);
     }

@@ -12,6 +12,7 @@ use crate::origin::Origin;
 use crate::request::{Answer, Request};
 use crate::rules;
 use crate::session::{Reply, Session};
+use crate::shape::checks::{self, is_yaml};
 use crate::shape::{Checker, root};
 use crate::syntax::{Map, Node, Span, Value};
 use crate::template;
@@ -185,7 +186,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             return Vec::new();
         }
         if !is_yaml(clean) {
-            self.session.sink.error(at.span, format!("`{path}` must end in `.yml` or `.yaml`"));
+            self.no_yaml(path, at);
             return Vec::new();
         }
         if glob::is_wildcard(clean) {
@@ -237,11 +238,11 @@ impl<'s, 'a> Reader<'s, 'a> {
     }
 
     fn remote(&mut self, url: &str, at: &Node, entry: &Node) -> Vec<Source> {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            self.session
-                .sink
-                .error(at.span, format!("`{url}` is no address"))
-                .hint("write it as `https://host/path.yml`");
+        if !checks::is_address(url) {
+            if has_variable(at) {
+                let hint = "write it as `https://host/path.yml`";
+                self.session.sink.error(at.span, format!("`{url}` is no address")).hint(hint);
+            }
             return Vec::new();
         }
         let request = Request::Remote { url: url.to_owned() };
@@ -290,6 +291,12 @@ impl<'s, 'a> Reader<'s, 'a> {
         vec![Source { file: template::devops(&config), given: Given::by(entry, Origin::Template, None) }]
     }
 
+    fn no_yaml(&mut self, path: &str, at: &Node) {
+        if has_variable(at) {
+            self.session.sink.error(at.span, format!("`{path}` must end in `.yml` or `.yaml`"));
+        }
+    }
+
     fn project(&mut self, project: &str, at: &Node, entry: &Node, origin: &Origin) -> Vec<Source> {
         let reference = entry
             .get("ref")
@@ -300,10 +307,12 @@ impl<'s, 'a> Reader<'s, 'a> {
         let Some(file) = entry.get("file") else { return sources };
         for path in file.flat_texts() {
             let path = self.expand(&path, origin).trim_start_matches('/').to_owned();
-            if !is_yaml(&path) || path.split('/').any(|part| part == "..") {
-                self.session
-                    .sink
-                    .error(file.span, format!("`{path}` must be a whole path that ends in `.yml` or `.yaml`"));
+            if !is_yaml(&path) {
+                self.no_yaml(&path, file);
+                continue;
+            }
+            if path.split('/').any(|part| part == "..") {
+                self.session.sink.error(file.span, format!("`{path}` must be a whole path, without `..`"));
                 continue;
             }
             let origin = Origin::Project { project: project.to_owned(), reference: reference.clone() };
@@ -407,8 +416,9 @@ fn entries(node: &Node) -> Vec<&Node> {
     }
 }
 
-fn is_yaml(path: &str) -> bool {
-    path.ends_with(".yml") || path.ends_with(".yaml")
+/// Whether a text is known only here, where variables have values; other texts were checked by their shape.
+fn has_variable(node: &Node) -> bool {
+    node.flat_texts().iter().any(|text| text.contains('$'))
 }
 
 /// What an entry file says, over all that it includes.

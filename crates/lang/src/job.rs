@@ -403,35 +403,8 @@ fn check_together(entry: &Entry, map: &Map, session: &mut Session<'_>) {
         let span = map.entry("publish").map_or(entry.key_span, |entry| entry.key_span);
         session.sink.error(span, format!("job `{name}`: `publish` goes with `pages` alone")).hint("add `pages: true`");
     }
-    check_delay(entry, map, session);
     if has("trigger") {
         check_trigger_job(entry, map, session);
-    }
-}
-
-/// `start_in` goes with `when: delayed`; under `rules` each rule has its own.
-fn check_delay(entry: &Entry, map: &Map, session: &mut Session<'_>) {
-    let name = &entry.key;
-    let has = |key: &str| map.get(key).is_some_and(|node| !node.is_null());
-    let delayed = map.get("when").and_then(Node::as_text) == Some("delayed");
-    if delayed && !has("start_in") && !has("rules") {
-        let span = map.entry("when").map_or(entry.key_span, |entry| entry.key_span);
-        session
-            .sink
-            .error(span, format!("job `{name}`: `when: delayed` needs `start_in`"))
-            .hint("add `start_in: 30 minutes`");
-    }
-    if !has("start_in") || (delayed && !has("rules")) {
-        return;
-    }
-    let span = map.entry("start_in").map_or(entry.key_span, |entry| entry.key_span);
-    if has("rules") {
-        session
-            .sink
-            .error(span, format!("job `{name}`: `start_in` cannot be used together with `rules`"))
-            .hint("write `start_in` in the rule that has `when: delayed`");
-    } else {
-        session.sink.error(span, format!("job `{name}`: `start_in` goes with `when: delayed` alone"));
     }
 }
 

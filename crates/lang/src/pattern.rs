@@ -1,5 +1,8 @@
 //! Regular expressions in RE2's syntax, on a linear-time engine.
 
+mod limits;
+mod translate;
+
 use regex::{Regex, RegexBuilder};
 
 /// Bytes that a compiled pattern may take.
@@ -13,105 +16,32 @@ pub(crate) fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
         return Err(format!("longer than {PATTERN_BYTES_MAX} bytes"));
     }
     let flags: String = flags.chars().filter(|flag| "imsU".contains(*flag)).collect();
-    let text = if flags.is_empty() { translate(pattern) } else { format!("(?{flags}){}", translate(pattern)) };
+    let translated = translate::translate(pattern)?;
+    limits::check(&translated)?;
+    let text = if flags.is_empty() { translated } else { format!("(?{flags}){translated}") };
     RegexBuilder::new(&text).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build().map_err(
         |error| match error {
             regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-            other => {
-                let text = other.to_string();
-                text.lines().last().unwrap_or("syntax error").trim_start_matches("error: ").to_owned()
-            }
+            other => last_line(&other.to_string()),
         },
     )
+}
+
+/// Compiles what stands between slashes, where `\/` is a slash.
+pub(crate) fn compile_slashed(body: &str, flags: &str) -> Result<Regex, String> {
+    compile(&body.replace("\\/", "/"), flags)
 }
 
 /// `/pattern/flags` cut in two, where a text has that form.
 pub(crate) fn slashed(text: &str) -> Option<(&str, &str)> {
     let body = text.strip_prefix('/')?;
     let end = body.rfind('/')?;
-    let flags = &body[end + 1..];
-    let pattern = &body[..end];
-    (pattern.chars().count() >= 1 && flags.chars().all(|flag| "imsU".contains(flag))).then_some((pattern, flags))
+    let (pattern, flags) = (&body[..end], &body[end + 1..]);
+    flags.chars().all(|flag| "imsU".contains(flag)).then_some((pattern, flags))
 }
 
-/// Escapes what RE2 reads as plain text and the engine does not.
-fn translate(pattern: &str) -> String {
-    let chars: Vec<char> = pattern.chars().collect();
-    let mut out = String::with_capacity(pattern.len() + 8);
-    let (mut at, mut in_class, mut after_set) = (0, false, false);
-    while at < chars.len() {
-        let c = chars[at];
-        let next = chars.get(at + 1).copied();
-        if c == '\\' {
-            match next {
-                Some('/') => out.push('/'),
-                Some('Q') => {
-                    let rest: String = chars[at + 2..].iter().collect();
-                    let quoted = rest.split("\\E").next().unwrap_or_default();
-                    out.push_str(&regex::escape(quoted));
-                    at += 2 + quoted.chars().count();
-                    if rest.len() == quoted.len() {
-                        break;
-                    }
-                }
-                Some(other) => out.extend(['\\', other]),
-                None => out.push('\\'),
-            }
-            after_set = matches!(next, Some('d' | 'D' | 'w' | 'W' | 's' | 'S'));
-            at += 2;
-            continue;
-        }
-        if in_class {
-            class_char(&mut out, c, next, after_set);
-            in_class = c != ']';
-            after_set = false;
-        } else if c == '[' {
-            at = open_class(&mut out, &chars, at);
-            (in_class, after_set) = (true, false);
-            continue;
-        } else if c == '{' && !is_repetition(&chars[at..]) {
-            out.push_str("\\{");
-        } else {
-            out.push(c);
-        }
-        at += 1;
-    }
-    out
-}
-
-fn class_char(out: &mut String, c: char, next: Option<char>, after_set: bool) {
-    let escape = match c {
-        '[' => next != Some(':'),
-        '&' | '~' => true,
-        '-' => after_set && next != Some(']'),
-        _ => false,
-    };
-    if escape {
-        out.push('\\');
-    }
-    out.push(c);
-}
-
-/// Writes `[`, `[^`, and a `]` right behind it, which is plain text; returns what comes next.
-fn open_class(out: &mut String, chars: &[char], mut at: usize) -> usize {
-    out.push('[');
-    at += 1;
-    if chars.get(at) == Some(&'^') {
-        out.push('^');
-        at += 1;
-    }
-    if chars.get(at) == Some(&']') {
-        out.push_str("\\]");
-        at += 1;
-    }
-    at
-}
-
-fn is_repetition(chars: &[char]) -> bool {
-    let body: String = chars.iter().skip(1).take_while(|c| **c != '}').take(12).collect();
-    let closed = chars.get(body.chars().count() + 1) == Some(&'}');
-    let (low, high) = body.split_once(',').unwrap_or((&body, ""));
-    closed && !low.is_empty() && low.chars().all(|c| c.is_ascii_digit()) && high.chars().all(|c| c.is_ascii_digit())
+fn last_line(error: &str) -> String {
+    error.lines().last().unwrap_or("syntax error").trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -129,9 +59,64 @@ mod tests {
             (r"\Qa.b\E+", "a.b"),
             (r"(?i)ABC", "abc"),
             (r"a{2,3}$", "aaa"),
+            (r"^\p{Greek}\p{^Greek}\PL$", "αa1"),
+            (r"^\x{e9}\x61\101$", "éaA"),
+            (r"^\<\_\>$", "<_>"),
+            (r"^[^\w]\W[\D][^\s]\B", "ééé\u{b}"),
+            (r"^[[:^alpha:][:digit:]]+$", "1-2"),
+            (r"[[:x]$", "x"),
+            (r"^{a}{,2}$", "{a}{,2}"),
         ] {
             assert!(compile(pattern, "").unwrap().is_match(text), "{pattern}");
         }
+    }
+
+    #[test]
+    fn classes_know_ascii_alone() {
+        for pattern in [r"^\w$", r"^[\w]$", r"^\d$", r"^\s$", r"x\b"] {
+            for text in ["é", "٣", "\u{a0}", "\u{b}", "xé"] {
+                assert_eq!(
+                    compile(pattern, "").unwrap().is_match(text),
+                    pattern == r"x\b" && text == "xé",
+                    "{pattern}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_re2_refuses() {
+        for pattern in [
+            r"a++",
+            r"a**",
+            r"a{1}{2}",
+            r"a{1001}",
+            r"(a{100}){100}",
+            r"(?x)a",
+            r"(?u:a)",
+            r"(?=a)",
+            r"(?<!a)b",
+            r"(a)\1",
+            r"(?>a)",
+            r"[[:foo:]]",
+            r"\u0061",
+            r"a\Z",
+            r"\h",
+            r"\e",
+            r"\y",
+            r"\p{Foo}",
+            r"\p{",
+            r"\x{",
+            r"\x{zz}",
+            r"(?P<n>a)(?P<n>b)",
+            r"a\",
+            r"[b-a]",
+            r"*a",
+            r"(",
+        ] {
+            assert!(compile(pattern, "").is_err(), "{pattern}");
+        }
+        assert!(compile("(?:a{100}){10}", "").is_ok());
     }
 
     #[test]

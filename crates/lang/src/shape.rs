@@ -33,6 +33,8 @@ pub(crate) struct Shape {
     pub map: Option<Object>,
     /// Whatever it is.
     pub any: bool,
+    /// As an entry of a list: whether an empty one is passed over.
+    pub skipped: bool,
     /// A further look.
     pub check: Option<fn(&Node, &mut Checker<'_>)>,
 }
@@ -105,6 +107,7 @@ pub(crate) const NOTHING: Shape = Shape {
     list: None,
     map: None,
     any: false,
+    skipped: false,
     check: None,
 };
 /// Whatever it is.
@@ -117,6 +120,13 @@ pub(crate) const FILLED: Shape = Shape { what: "a text", text: Some(Text::Filled
 pub(crate) const BOOL: Shape = Shape { what: "`true` or `false`", boolean: true, ..NOTHING };
 /// A list of texts.
 pub(crate) const TEXTS: Shape = Shape { what: "a list of texts", ..list(&TEXT) };
+
+/// A list of texts that should not be empty.
+pub(crate) const SOME_TEXTS: Shape = Shape {
+    what: "a list of texts",
+    list: Some(List { item: &TEXT, empty: Empty::Doubtful, max: usize::MAX, nested: Nested::No }),
+    ..NOTHING
+};
 
 /// A shape of words.
 pub(crate) const fn choice(what: &'static str, words: &'static [&'static str]) -> Shape {
@@ -264,7 +274,7 @@ impl<'s> Checker<'s> {
                 self.error(node, &format!("does not know `{text}`")).hint(hint);
             }
             Some(Text::Doubtful) => {
-                self.warning(node, &format!("should be {}; only new versions accept a text", shape.what));
+                self.warning(node, &format!("should be {}; not every version of GitLab accepts a text", shape.what));
             }
             _ => {}
         }
@@ -298,6 +308,9 @@ impl<'s> Checker<'s> {
                         return count;
                     }
                     count += self.items(inner, list, level + 1);
+                }
+                Value::Null(_) if list.item.skipped => {
+                    self.warning(item, "has an empty entry, which is passed over").hint("take the lonely `-` out");
                 }
                 Value::Null(_) => {
                     self.error(item, "has an empty entry").hint("take the lonely `-` out");

@@ -129,6 +129,15 @@ fn rule_list(list: &Node, subject: &str, known: &mut Known<'_>, session: &mut Se
         let Some(node) = rule.get("if") else { continue };
         let Some(read) = node.as_text().map(|text| session.sink.memo.expression(text)) else { continue };
         let Ok(expression) = &*read else { continue };
+        if expression.equals_pattern() {
+            session
+                .sink
+                .warning(
+                    node.span,
+                    format!("{subject}: the rule asks by `==` or `!=` whether a text is a pattern, which none is"),
+                )
+                .hint("`=~` and `!~` try a pattern");
+        }
         for name in expression.variables() {
             misspelt(name, node, subject, known, session);
         }

@@ -23,7 +23,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Invalid> {
     let mut tokens = Vec::new();
     let mut at = 0;
     loop {
-        at += text[at..].len() - text[at..].trim_start().len();
+        at += text[at..].len() - text[at..].trim_start_matches(is_blank).len();
         if at == text.len() {
             return Ok(tokens);
         }
@@ -38,6 +38,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Invalid> {
         tokens.push((at, token));
         at += bytes;
     }
+}
+
+/// What stands between tokens; a no-break space does not.
+fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0b'
 }
 
 fn token(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
@@ -69,8 +74,9 @@ fn variable(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
         let end =
             block.find("]]").ok_or_else(|| invalid(at, "`$[[` is not closed", Some("write `$[[ inputs.name ]]`")))?;
         let name = block[..end].trim().strip_prefix("inputs.");
-        let name =
-            name.ok_or_else(|| invalid(at, "only inputs may stand in `$[[ ]]`", Some("write `$[[ inputs.name ]]`")))?;
+        let name = name
+            .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+            .ok_or_else(|| invalid(at, "only inputs may stand in `$[[ ]]`", Some("write `$[[ inputs.name ]]`")))?;
         return Ok((Token::Input(name.to_owned()), end + 5));
     }
     let name: String = rest[1..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -85,20 +91,15 @@ fn variable(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
 }
 
 fn string(rest: &str, quote: char, at: usize) -> Result<(Token, usize), Invalid> {
-    match rest[1..].find(quote) {
-        Some(end) => Ok((Token::Text(rest[1..=end].to_owned()), end + 2)),
+    match rest[1..].find([quote, '\n']) {
+        Some(end) if rest[1 + end..].starts_with(quote) => Ok((Token::Text(rest[1..=end].to_owned()), end + 2)),
+        Some(_) => Err(invalid(at, "the quotes are not closed on this line", None)),
         None => Err(invalid(at, "the quotes are not closed", None)),
     }
 }
 
 fn slashed(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
-    let mut escaped = false;
-    let end = rest[1..].char_indices().find(|(_, c)| {
-        let found = *c == '/' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        found
-    });
-    let Some((end, _)) = end else {
+    let Some(end) = closing_slash(&rest[1..]) else {
         return Err(invalid(at, "the pattern is not closed", Some("write `/pattern/`, and `\\/` for a slash in it")));
     };
     let body = &rest[1..=end];
@@ -106,10 +107,21 @@ fn slashed(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
     if body.chars().count() < 2 {
         return Err(invalid(at, "a pattern needs at least two characters", Some("write `/^x/` or compare with `==`")));
     }
-    let regex = pattern::compile(body, &flags)
+    if body.contains('\n') {
+        return Err(invalid(at, "a pattern stands on one line", None));
+    }
+    let regex = pattern::compile_slashed(body, &flags)
         .map_err(|reason| invalid(at, format!("`/{body}/` is no pattern: {reason}"), None))?;
     let bytes = end + 2 + flags.len();
     Ok((Token::Pattern(regex, rest[..bytes].to_owned()), bytes))
+}
+
+/// Where a pattern ends: at the first slash without a backslash before it, or at a second one right behind that.
+fn closing_slash(body: &str) -> Option<usize> {
+    let bytes = body.as_bytes();
+    let end = (0..bytes.len()).find(|&at| bytes[at] == b'/' && (at == 0 || bytes[at - 1] != b'\\'))?;
+    let doubled = end > 0 && bytes.get(end + 1) == Some(&b'/');
+    Some(end + usize::from(doubled))
 }
 
 fn word(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
@@ -124,6 +136,7 @@ fn word(rest: &str, at: usize) -> Result<(Token, usize), Invalid> {
                 '&' => Some("write `&&`"),
                 '|' => Some("write `||`"),
                 '=' => Some("write `==` or `=~`"),
+                c if c.is_whitespace() => Some("put an ordinary space in its place"),
                 _ => None,
             };
             return Err(invalid(at, format!("`{c}` means nothing here"), hint));

@@ -7,6 +7,9 @@ use crate::{duration, pattern};
 /// Milliseconds of one week, the longest `start_in`.
 const START_IN_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// Characters of a pipeline's name.
+const NAME_CHARS_MAX: usize = 255;
+
 /// `1h 30m`, a number of seconds, or a variable.
 pub(crate) fn duration(node: &Node, checker: &mut Checker<'_>) {
     let Some(text) = node.scalar_text() else { return };
@@ -56,7 +59,7 @@ fn within(checker: &Checker<'_>, span: Span, text: &str, at: usize) -> Span {
 /// `/pattern/`.
 pub(crate) fn coverage(node: &Node, checker: &mut Checker<'_>) {
     let Some(text) = node.as_text() else { return };
-    match pattern::slashed(text) {
+    match pattern::slashed(text).filter(|(body, _)| !body.is_empty()) {
         None => {
             checker
                 .error(node, "must be a regular expression between slashes")
@@ -100,7 +103,9 @@ pub(crate) fn cache_key(node: &Node, checker: &mut Checker<'_>) {
         checker
             .error(node, &format!("must not hold a slash: `{text}`"))
             .hint("use `-` in its place, or a `_SLUG` variable");
-    } else if !decoded.is_empty() && decoded.chars().all(|c| c == '.') {
+    } else if text.is_empty() {
+        checker.warning(node, "is empty, so the key is `default`");
+    } else if decoded.chars().all(|c| c == '.') {
         checker.error(node, "must not consist of dots alone");
     }
 }
@@ -171,6 +176,35 @@ pub(crate) fn rule(node: &Node, checker: &mut Checker<'_>) {
 pub(crate) fn filled_rule(node: &Node, checker: &mut Checker<'_>) {
     if node.as_map().is_some_and(Map::is_empty) {
         checker.error(node, "holds an empty rule").hint("write `when: always` for a rule that always matches");
+    }
+}
+
+/// A job: `start_in` goes with `when: delayed`; under `rules` each rule has its own.
+pub(crate) fn delay(node: &Node, checker: &mut Checker<'_>) {
+    let given = |key: &str| node.get(key).filter(|value| !value.is_null());
+    let when = given("when").filter(|when| when.as_text() == Some("delayed"));
+    match (when, given("start_in"), given("rules")) {
+        (Some(when), None, None) => {
+            checker.error(when, "has `when: delayed` without `start_in`").hint("add `start_in: 30 minutes`");
+        }
+        (_, Some(start_in), Some(_)) => {
+            checker
+                .error(start_in, "has `start_in`, which cannot be used together with `rules`")
+                .hint("write `start_in` in the rule that has `when: delayed`");
+        }
+        (None, Some(start_in), None) => {
+            checker.error(start_in, "has `start_in`, which goes with `when: delayed` alone");
+        }
+        _ => {}
+    }
+}
+
+/// `only:refs`: a name, or a pattern between slashes.
+pub(crate) fn reference(node: &Node, checker: &mut Checker<'_>) {
+    if let Some((body, flags)) = node.as_text().and_then(pattern::slashed)
+        && let Err(reason) = pattern::compile(body, flags)
+    {
+        checker.error(node, &format!("has a pattern that is none: {reason}"));
     }
 }
 
@@ -293,10 +327,79 @@ pub(crate) fn description(node: &Node, checker: &mut Checker<'_>) {
     }
 }
 
+/// The path of an included file, where it holds no variable.
+pub(crate) fn yaml_path(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text() else { return };
+    if !text.contains('$') && !is_yaml(text) {
+        checker.error(node, &format!("must name a file that ends in `.yml` or `.yaml`, not `{text}`"));
+    }
+}
+
+/// Whether a path or an address ends as GitLab wants it.
+pub(crate) fn is_yaml(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.ends_with(".yml") || path.ends_with(".yaml")
+}
+
+/// `include:remote`.
+pub(crate) fn remote(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text().filter(|text| !text.contains('$')) else { return };
+    if !is_address(text) {
+        checker.error(node, &format!("is no address: `{text}`")).hint("write it as `https://host/path.yml`");
+    }
+}
+
+/// Whether a text is an address of the web.
+pub(crate) fn is_address(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+}
+
+/// `environment:url`: an address, or a variable at its start.
+pub(crate) fn address(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text() else { return };
+    if !is_address(text) && !text.starts_with('$') {
+        checker
+            .warning(node, &format!("is no address: `{text}`"))
+            .hint("write it as `https://host/path`, or start it with a variable");
+    }
+}
+
+/// `release:released_at`: a date as ISO 8601 writes it.
+pub(crate) fn date(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text().filter(|text| !text.contains('$')) else { return };
+    const FORM: &str = "^[0-9]{4}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9]:[0-5][0-9](:[0-6][0-9](\\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$";
+    if pattern::compile(FORM, "").is_ok_and(|form| !form.is_match(text)) {
+        checker.error(node, &format!("is no date: `{text}`")).hint("write it as `2021-03-15T08:00:00Z`");
+    }
+}
+
+/// The name of a step: letters, digits and `_`.
+pub(crate) fn step_name(node: &Node, checker: &mut Checker<'_>) {
+    let Some(text) = node.as_text() else { return };
+    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !plain || text.starts_with(|c: char| c.is_ascii_digit()) {
+        checker
+            .warning(node, "should be a name of letters, digits and `_` that starts with no digit")
+            .hint("GitLab's schema takes no other name");
+    }
+}
+
+/// `workflow:name`.
+pub(crate) fn pipeline_name(node: &Node, checker: &mut Checker<'_>) {
+    if node.as_text().is_some_and(|text| text.chars().count() > NAME_CHARS_MAX) {
+        checker.error(node, &format!("must not be longer than {NAME_CHARS_MAX} characters"));
+    }
+}
+
 /// An entry of `include` or `trigger:include`: one source, and what belongs to it.
 pub(crate) fn include_source(node: &Node, checker: &mut Checker<'_>) {
     const SOURCES: [&str; 6] = ["local", "project", "remote", "template", "component", "artifact"];
-    let Some(map) = node.as_map() else { return };
+    let Some(map) = node.as_map() else {
+        if node.as_text().is_some_and(|text| !is_address(text)) {
+            yaml_path(node, checker);
+        }
+        return;
+    };
     let given: Vec<&str> = SOURCES.into_iter().filter(|source| map.contains(source)).collect();
     match given[..] {
         [_] => {}

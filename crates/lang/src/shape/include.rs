@@ -2,7 +2,7 @@
 
 use super::runner::{PLAIN_VARIABLES, SCALAR, START_IN};
 use super::{
-    ANYTHING, BOOL, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, TEXTS, Text, checks, choice, mapping,
+    ANYTHING, BOOL, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, Text, checks, choice, list, mapping,
     object,
 };
 
@@ -100,10 +100,13 @@ const PROJECT: Shape =
     Shape { what: "a project's path", text: Some(Text::Filled), check: Some(checks::project_path), ..NOTHING };
 /// A project's path.
 pub(crate) const PROJECT_PATH: Shape = PROJECT;
+/// The path of an included file, or an address of one.
+const PATH: Shape = Shape { check: Some(checks::yaml_path), ..FILLED };
+const REMOTE: Shape = Shape { check: Some(checks::remote), ..FILLED };
 const FILE: Shape = Shape {
     what: "a path or a list of paths",
-    list: Some(List { item: &FILLED, empty: Empty::Wrong, max: usize::MAX, nested: Nested::No }),
-    ..FILLED
+    list: Some(List { item: &PATH, empty: Empty::Wrong, max: usize::MAX, nested: Nested::No }),
+    ..PATH
 };
 
 const ITEM: Shape = Shape {
@@ -111,14 +114,14 @@ const ITEM: Shape = Shape {
     text: Some(Text::Filled),
     map: Some(Object {
         keys: &[
-            ("local", &FILLED),
+            ("local", &PATH),
             ("project", &PROJECT),
             ("file", &FILE),
             ("ref", &FILLED),
-            ("remote", &FILLED),
+            ("remote", &REMOTE),
             ("integrity", &FILLED),
             ("cache", &SCALAR),
-            ("template", &FILLED),
+            ("template", &PATH),
             ("component", &FILLED),
             ("inputs", &INPUT_VALUES),
             ("rules", &INCLUDE_RULES),
@@ -138,14 +141,14 @@ pub(crate) const INCLUDE: Shape = Shape {
 const TRIGGER_ITEM: Shape = Shape {
     map: Some(Object {
         keys: &[
-            ("local", &FILLED),
+            ("local", &PATH),
             ("project", &PROJECT),
-            ("file", &FILLED),
+            ("file", &PATH),
             ("ref", &FILLED),
-            ("remote", &FILLED),
-            ("template", &FILLED),
+            ("remote", &REMOTE),
+            ("template", &PATH),
             ("component", &FILLED),
-            ("artifact", &FILLED),
+            ("artifact", &PATH),
             ("job", &FILLED),
             ("inputs", &INPUT_VALUES),
         ],
@@ -200,11 +203,11 @@ const SPEC_INCLUDE_ITEM: Shape = Shape {
     text: Some(Text::Filled),
     map: Some(Object {
         keys: &[
-            ("local", &FILLED),
+            ("local", &PATH),
             ("project", &PROJECT),
             ("file", &FILE),
             ("ref", &FILLED),
-            ("remote", &FILLED),
+            ("remote", &REMOTE),
             ("integrity", &FILLED),
         ],
         rest: None,
@@ -238,13 +241,14 @@ pub(crate) const SPEC: Shape = object(
     ],
     &[],
 );
+const REFS: Shape = Shape { what: "a list of refs", ..list(&Shape { check: Some(checks::reference), ..TEXT }) };
 /// `only` and `except` as a mapping or a list.
 pub(crate) const FILTER: Shape = Shape {
     what: "a list of refs, or a mapping",
-    list: TEXTS.list,
+    list: REFS.list,
     map: Some(Object {
         keys: &[
-            ("refs", &TEXTS),
+            ("refs", &REFS),
             (
                 "variables",
                 &Shape {

@@ -6,8 +6,8 @@ use super::runner::{
     SECRETS, SERVICES, START_IN,
 };
 use super::{
-    ANYTHING, BOOL, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, TEXTS, Text, checks, choice, list,
-    mapping, object,
+    ANYTHING, BOOL, Empty, FILLED, List, NOTHING, Nested, Object, SOME_TEXTS, Shape, TEXT, TEXTS, Text, checks, choice,
+    list, mapping, object,
 };
 
 const EXIT_CODE: Shape = Shape { what: "an exit code", number: Some((0, 255)), ..NOTHING };
@@ -61,6 +61,7 @@ const NEED: Shape = Shape {
         rest: None,
         required: &[],
     }),
+    skipped: true,
     check: Some(checks::need),
     ..NOTHING
 };
@@ -155,7 +156,7 @@ const ENVIRONMENT: Shape = Shape {
     map: Some(Object {
         keys: &[
             ("name", &Shape { check: Some(checks::environment_name), ..FILLED }),
-            ("url", &FILLED),
+            ("url", &Shape { check: Some(checks::address), ..FILLED }),
             ("action", &choice("an action", &["start", "prepare", "stop", "verify", "access"])),
             ("on_stop", &FILLED),
             ("auto_stop_in", &DURATION_OR_NEVER),
@@ -181,7 +182,7 @@ const LINKS: Shape = Shape {
     list: Some(List { item: &LINK, empty: Empty::Wrong, max: usize::MAX, nested: Nested::No }),
     ..NOTHING
 };
-const MILESTONES: Shape = Shape { what: "a list of texts", list: TEXTS.list, ..TEXT };
+const MILESTONES: Shape = Shape { what: "a list of texts", text: Some(Text::Doubtful), list: TEXTS.list, ..NOTHING };
 const RELEASE: Shape = object(
     &[
         ("tag_name", &FILLED),
@@ -190,7 +191,7 @@ const RELEASE: Shape = object(
         ("description", &FILLED),
         ("ref", &TEXT),
         ("milestones", &MILESTONES),
-        ("released_at", &FILLED),
+        ("released_at", &Shape { check: Some(checks::date), ..FILLED }),
         ("assets", &object(&[("links", &LINKS)], &["links"])),
     ],
     &["tag_name", "description"],
@@ -260,12 +261,12 @@ const STEP: Shape = Shape {
     check: Some(checks::step),
     ..object(
         &[
-            ("name", &FILLED),
+            ("name", &Shape { check: Some(checks::step_name), ..FILLED }),
             ("script", &FILLED),
             ("step", &STEP_REFERENCE),
             ("func", &STEP_REFERENCE),
             ("action", &FILLED),
-            ("env", &mapping(&SCALAR)),
+            ("env", &mapping(&TEXT)),
             ("inputs", &mapping(&ANYTHING)),
         ],
         &["name"],
@@ -312,7 +313,7 @@ const PAGES: Shape = Shape {
     ..BOOL
 };
 const DAST: Shape = object(&[("site_profile", &TEXT), ("scanner_profile", &TEXT)], &[]);
-const EXTENDS: Shape = Shape { what: "a job's name or a list of them", list: TEXTS.list, ..FILLED };
+const EXTENDS: Shape = Shape { what: "a job's name or a list of them", list: SOME_TEXTS.list, ..FILLED };
 const DEPENDENCIES: Shape = Shape { what: "a list of jobs", ..TEXTS };
 /// Actions of `serin`.
 pub(crate) const ACTIONS: &[&str] = &["package", "deploy", "detach", "canary", "clear", "release"];
@@ -329,7 +330,8 @@ const SERIN: Shape = object(
 );
 
 /// A job.
-pub(crate) const JOB: Shape = object(
+pub(crate) const JOB: Shape = Shape { check: Some(checks::delay), ..JOB_KEYS };
+const JOB_KEYS: Shape = object(
     &[
         ("script", &SCRIPT),
         ("run", &RUN),

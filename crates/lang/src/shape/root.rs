@@ -3,7 +3,7 @@
 use super::include::{AUTO_CANCEL, INCLUDE, SPEC, WORKFLOW_RULES};
 use super::job::{JOB, RETRY, TAGS};
 use super::runner::{ARTIFACTS, CACHE, DURATION, HOOKS, ID_TOKENS, IDENTITY, IMAGE, OPTIONAL_SCRIPT, SCALAR, SERVICES};
-use super::{BOOL, Checker, Empty, List, NOTHING, Nested, Object, Shape, TEXT, Text, checks, mapping, object};
+use super::{BOOL, Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, checks, mapping, object};
 use crate::diagnostic::Sink;
 use crate::syntax::Node;
 
@@ -47,7 +47,11 @@ const STAGES: Shape = Shape {
     ..NOTHING
 };
 const WORKFLOW: Shape = object(
-    &[("name", &Shape { text: Some(Text::Any), ..TEXT }), ("rules", &WORKFLOW_RULES), ("auto_cancel", &AUTO_CANCEL)],
+    &[
+        ("name", &Shape { check: Some(checks::pipeline_name), ..FILLED }),
+        ("rules", &WORKFLOW_RULES),
+        ("auto_cancel", &AUTO_CANCEL),
+    ],
     &[],
 );
 

@@ -1,7 +1,8 @@
 //! Keywords that runners carry out: scripts, images, artifacts, caches, secrets.
 
 use super::{
-    BOOL, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, TEXTS, Text, checks, choice, list, mapping, object,
+    BOOL, Empty, FILLED, List, NOTHING, Nested, Object, SOME_TEXTS, Shape, TEXT, TEXTS, Text, checks, choice, list,
+    mapping, object,
 };
 
 const SCRIPT_TEXTS: List = List { item: &TEXT, empty: Empty::Wrong, max: usize::MAX, nested: Nested::Yes };
@@ -24,12 +25,7 @@ const PULL_POLICY: Shape = Shape {
     list: Some(List { item: &choice("a pull policy", PULL), empty: Empty::Wrong, max: usize::MAX, nested: Nested::No }),
     ..choice("a pull policy", PULL)
 };
-const ARGUMENTS: Shape = Shape {
-    what: "a list of texts",
-    list: Some(List { item: &TEXT, empty: Empty::Doubtful, max: usize::MAX, nested: Nested::No }),
-    ..NOTHING
-};
-const COMMAND: Shape = Shape { text: Some(Text::Doubtful), ..ARGUMENTS };
+const COMMAND: Shape = Shape { text: Some(Text::Doubtful), ..SOME_TEXTS };
 const DOCKER: Shape = object(&[("platform", &FILLED), ("user", &FILLED)], &[]);
 const USER: Shape = Shape { what: "a user", number: Some((0, u32::MAX as i64)), ..FILLED };
 const KUBERNETES: Shape = object(&[("user", &USER)], &[]);
@@ -40,7 +36,7 @@ pub(crate) const IMAGE: Shape = Shape {
     map: Some(Object {
         keys: &[
             ("name", &FILLED),
-            ("entrypoint", &ARGUMENTS),
+            ("entrypoint", &SOME_TEXTS),
             ("pull_policy", &PULL_POLICY),
             ("docker", &DOCKER),
             ("kubernetes", &KUBERNETES),
@@ -55,7 +51,7 @@ const SERVICE: Shape = Shape {
         keys: &[
             ("name", &FILLED),
             ("alias", &FILLED),
-            ("entrypoint", &ARGUMENTS),
+            ("entrypoint", &SOME_TEXTS),
             ("command", &COMMAND),
             ("variables", &PLAIN_VARIABLES),
             ("pull_policy", &PULL_POLICY),
@@ -83,13 +79,8 @@ pub(crate) const SCALAR: Shape = Shape {
 pub(crate) const PLAIN_VARIABLES: Shape = mapping(&SCALAR);
 
 /// A duration.
-pub(crate) const DURATION: Shape = Shape {
-    what: "a duration",
-    text: Some(Text::Filled),
-    number: Some((0, i64::MAX)),
-    check: Some(checks::duration),
-    ..NOTHING
-};
+pub(crate) const DURATION: Shape =
+    Shape { what: "a duration", text: Some(Text::Filled), check: Some(checks::duration), ..NOTHING };
 /// A duration or `never`.
 pub(crate) const DURATION_OR_NEVER: Shape = Shape { check: Some(checks::duration_or_never), ..DURATION };
 /// A duration of at most a week.
@@ -146,8 +137,8 @@ pub(crate) const ARTIFACTS: Shape = Shape {
     check: Some(checks::artifacts),
     ..object(
         &[
-            ("paths", &TEXTS),
-            ("exclude", &TEXTS),
+            ("paths", &SOME_TEXTS),
+            ("exclude", &SOME_TEXTS),
             ("expose_as", &FILLED),
             ("name", &TEXT),
             ("untracked", &BOOL),
@@ -169,8 +160,6 @@ const KEY_FILES: Shape = Shape {
 const CACHE_KEY: Shape = Shape {
     what: "a text, or a mapping with `files`",
     text: Some(Text::Any),
-    number: Some((i64::MIN, i64::MAX)),
-    float: true,
     map: Some(Object {
         keys: &[("files", &KEY_FILES), ("files_commits", &KEY_FILES), ("prefix", &TEXT)],
         rest: None,
@@ -211,7 +200,7 @@ pub(crate) const CACHE: Shape = Shape {
     ..CACHE_ITEM
 };
 
-const AUDIENCE: Shape = Shape { what: "a text or a list of texts", list: TEXTS.list, ..FILLED };
+const AUDIENCE: Shape = Shape { what: "a text or a list of texts", list: SOME_TEXTS.list, ..FILLED };
 /// `id_tokens`.
 pub(crate) const ID_TOKENS: Shape = mapping(&object(&[("aud", &AUDIENCE)], &["aud"]));
 /// `identity`.

@@ -14,4 +14,5 @@ mod corpus;
 mod explain;
 mod language;
 mod properties;
+mod shapes;
 mod traps;
