@@ -19,6 +19,8 @@ use crate::{extends, include, needs, reference, rules, suggest, warnings};
 
 /// Stages of a file that names none.
 const STAGES: [&str; 3] = ["build", "test", "deploy"];
+/// Stages of a pipeline.
+pub(crate) const STAGES_MAX: usize = 1_000;
 /// Characters of the name of a job or stage.
 pub(crate) const NAME_CHARS_MAX: usize = 255;
 
@@ -75,6 +77,10 @@ pub(crate) struct Shared {
 }
 
 fn build(merged: &Arc<Map>, session: &mut Session<'_>) -> Built {
+    if let Some(one_too_many) = merged.iter().filter(|entry| is_job(&entry.key)).nth(DRAFTS_MAX) {
+        session.sink.error(one_too_many.key_span, format!("the file defines more than {DRAFTS_MAX} jobs"));
+        return Built::default();
+    }
     let root = reference::resolve(merged, &mut session.sink);
     let root = extends::resolve(&root, &mut session.sink);
     check_root(&root, session);
@@ -87,6 +93,9 @@ fn build(merged: &Arc<Map>, session: &mut Session<'_>) -> Built {
     let has_workflow_rules = root.get("workflow").is_some_and(|workflow| workflow.get("rules").is_some());
     let shared = Shared { stages, variables, defaults, has_workflow_rules };
     let mut drafts = drafts(&root, &shared, session);
+    if has_too_many(&drafts, session) {
+        return Built::default();
+    }
     needs::resolve(&mut drafts, &shared, session);
     job::check_stop_jobs(&drafts, session);
     warnings::report(&root, &shared, session);
@@ -109,21 +118,22 @@ fn finish(
     let last = shared.stages.len().saturating_sub(1);
     let only_edges = included.iter().all(|draft| draft.job.stage == 0 || draft.job.stage == last);
     let not_created = (included.is_empty() || only_edges).then_some(NotCreated::NoJobs);
-    if included.len() > serin_model::limit::PIPELINE_JOBS_MAX {
-        let message = format!(
-            "the pipeline has {} jobs; at most {} are allowed",
-            included.len(),
-            serin_model::limit::PIPELINE_JOBS_MAX
-        );
-        session.sink.error(included[0].span, message);
-        return Built::default();
-    }
     let mut ordered: Vec<Draft> = included;
     ordered.sort_by_key(|draft| draft.job.stage);
     let details = ordered.iter().map(|draft| draft.detail(&session.sink)).collect();
     let jobs = ordered.into_iter().map(|draft| *draft.job).collect();
     let plan = Plan { name, stages: shared.stages, jobs, variables: shared.variables, auto_cancel };
     Built { plan: Some(plan), details, not_created, ..Built::default() }
+}
+
+/// Whether more jobs are in the pipeline than it may have, which is told before their needs are followed.
+fn has_too_many(drafts: &[Draft], session: &mut Session<'_>) -> bool {
+    const MAX: usize = serin_model::limit::PIPELINE_JOBS_MAX;
+    let mut included = drafts.iter().filter(|draft| draft.included);
+    let count = included.clone().count();
+    let Some(first) = included.next().filter(|_| count > MAX) else { return false };
+    session.sink.error(first.span, format!("the pipeline has {count} jobs; at most {MAX} are allowed"));
+    true
 }
 
 /// Whether a root key is a job.
@@ -163,12 +173,13 @@ fn check_root(map: &Map, session: &mut Session<'_>) {
 fn stages(map: &Map, session: &mut Session<'_>) -> Vec<String> {
     let named = map.get("stages").filter(|node| !node.is_null());
     let mut stages = vec![".pre".to_owned()];
+    let mut known = BTreeSet::new();
     match named {
         Some(node) => {
-            for stage in node.flat_texts() {
+            for stage in node.flat_texts().into_iter().take(STAGES_MAX) {
                 if stage.chars().count() > NAME_CHARS_MAX {
                     session.sink.error(node.span, format!("a stage's name has more than {NAME_CHARS_MAX} characters"));
-                } else if stage != ".pre" && stage != ".post" && !stages.contains(&stage) {
+                } else if stage != ".pre" && stage != ".post" && known.insert(stage.clone()) {
                     stages.push(stage);
                 }
             }

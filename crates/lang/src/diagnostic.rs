@@ -2,6 +2,7 @@
 
 mod sink;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -70,11 +71,14 @@ pub fn render(diagnostics: &[Diagnostic], sources: &[SourceFile], color: Color) 
         Color::Ansi => Renderer::styled(),
     }
     .decor_style(DecorStyle::Ascii);
-    let mut drawn = Vec::new();
-    for diagnostic in diagnostics {
-        let text = sources.iter().find(|source| source.path == diagnostic.file).map(SourceFile::text);
-        drawn.push(draw(diagnostic, text.as_deref(), &renderer));
+    let mut texts = BTreeMap::new();
+    for source in sources.iter().filter(|source| diagnostics.iter().any(|found| found.file == source.path)) {
+        texts.entry(source.path.as_str()).or_insert_with(|| source.text());
     }
+    let drawn: Vec<String> = diagnostics
+        .iter()
+        .map(|diagnostic| draw(diagnostic, texts.get(diagnostic.file.as_str()).map(|text| &**text), &renderer))
+        .collect();
     drawn.join("\n\n")
 }
 
@@ -86,7 +90,7 @@ fn draw(diagnostic: &Diagnostic, text: Option<&str>, renderer: &Renderer) -> Str
     let title = level.primary_title(clean(&diagnostic.message));
     let mut group = match text {
         Some(text) => {
-            let (window, line_start, span) = window(text, &diagnostic.span);
+            let (window, line_start, span) = window(text, diagnostic.line as usize, &diagnostic.span);
             let snippet = Snippet::source(window.to_owned())
                 .line_start(line_start)
                 .path(clean(&diagnostic.file))
@@ -117,7 +121,7 @@ const LINES_AROUND: usize = 2;
 /// Bytes of one drawn line.
 const LINE_BYTES_MAX: usize = 400;
 
-fn window<'a>(text: &'a str, span: &Range<usize>) -> (&'a str, usize, Range<usize>) {
+fn window<'a>(text: &'a str, line: usize, span: &Range<usize>) -> (&'a str, usize, Range<usize>) {
     let start = floor(text, span.start.min(text.len()));
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
     let end = floor(text, span.end.clamp(start, line_end));
@@ -138,7 +142,7 @@ fn window<'a>(text: &'a str, span: &Range<usize>) -> (&'a str, usize, Range<usiz
     }
     let to = if line_end - from > 2 * LINE_BYTES_MAX { floor(text, (end + 40).min(line_end)) } else { line_end };
     let to = to.min(floor(text, start + 2 * LINE_BYTES_MAX)).max(start);
-    let first_line = text[..from].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let first_line = line.saturating_sub(text[from..start].matches('\n').count()).max(1);
     (&text[from..to], first_line, start - from..end.min(to) - from)
 }
 

@@ -134,14 +134,15 @@ fn declarations(header: &Node, origin: &Origin, session: &mut Session<'_>) -> Op
     if let Some(own) = header.get("inputs").and_then(Node::as_map) {
         declared.extend(own.iter().cloned());
     }
+    if declared.len() > INPUTS_MAX {
+        session.sink.error(header.span, format!("more than {INPUTS_MAX} inputs are declared"));
+        return None;
+    }
     for (at, entry) in declared.iter().enumerate() {
         if let Some(earlier) = declared[..at].iter().find(|earlier| earlier.key == entry.key) {
             let message = format!("the input `{}` is declared twice", entry.key);
             session.sink.error(entry.key_span, message).related(earlier.key_span, "first declared");
         }
-    }
-    if declared.len() > INPUTS_MAX {
-        session.sink.error(header.span, format!("more than {INPUTS_MAX} inputs are declared"));
     }
     complete.then_some(declared)
 }
@@ -352,6 +353,9 @@ impl Interpolation<'_, '_> {
         }
         let mut out = String::new();
         for piece in pieces {
+            if out.len() > TEXT_BYTES_MAX || self.bytes > FILE_BYTES_MAX {
+                break;
+            }
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Block(block) => {

@@ -1,6 +1,6 @@
 //! `needs` and `dependencies`: names to jobs of the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -126,6 +126,7 @@ fn targets(
         session.sink.error(draft.span, message);
     }
     let mut found: Vec<(usize, Need)> = Vec::new();
+    let mut known = BTreeSet::new();
     for need in needs.iter().filter(|need| !need.foreign) {
         let Some(name) = need.job.as_deref() else { continue };
         for target in instances_of(draft, need, name, names, session) {
@@ -136,14 +137,15 @@ fn targets(
                     draft.group, stages.0, stages.1
                 );
                 session.sink.error(need.span, message).hint("a job can only need jobs of its own or an earlier stage");
-            } else if !found.iter().any(|(known, _)| *known == target) {
+            } else if known.insert(target) {
                 found.push((target, need.clone()));
             }
+            if found.len() > NEEDS_MAX {
+                let message = format!("job `{}`: needs more than {NEEDS_MAX} jobs", draft.group);
+                session.sink.error(needs.first().map_or(draft.span, |need| need.span), message);
+                return found;
+            }
         }
-    }
-    if found.len() > NEEDS_MAX {
-        let message = format!("job `{}`: needs {} jobs; at most {NEEDS_MAX} are allowed", draft.group, found.len());
-        session.sink.error(needs.first().map_or(draft.span, |need| need.span), message);
     }
     found
 }

@@ -229,7 +229,7 @@ impl<'s> Checker<'s> {
 
     /// Checks a value.
     pub fn check(&mut self, node: &Node, shape: &'static Shape) {
-        if shape.any {
+        if shape.any || self.sink.is_full() {
             return;
         }
         match &node.value {
@@ -350,6 +350,7 @@ impl<'s> Checker<'s> {
             let known = object.keys.iter().find(|(name, _)| **name == *entry.key).map(|(_, shape)| *shape);
             match known.or(object.rest) {
                 Some(shape) => self.key(entry.key.clone(), &entry.value, shape),
+                None if self.sink.is_full() => return,
                 None => {
                     let hint = suggest::hint(&entry.key, object.keys.iter().map(|(name, _)| *name));
                     let message = format!("{} has the unknown key `{}`", self.place(), entry.key);

@@ -95,6 +95,11 @@ impl Sink {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
+    /// Whether enough was found: errors, and as many findings as are kept.
+    pub fn is_full(&self) -> bool {
+        self.findings.len() >= FINDINGS_MAX && self.has_errors()
+    }
+
     /// How many findings there are.
     pub fn count(&self) -> usize {
         self.findings.len()
@@ -114,8 +119,14 @@ impl Sink {
         let finding = Finding { severity, span, message, hint: None, related: Vec::new() };
         let known =
             self.findings.iter().rev().take(64).any(|other| other.span == span && other.message == finding.message);
-        if known || self.findings.len() >= FINDINGS_MAX {
+        if known || self.is_full() {
             return self.spare.insert(finding);
+        }
+        if self.findings.len() >= FINDINGS_MAX {
+            if severity == Severity::Warning {
+                return self.spare.insert(finding);
+            }
+            self.findings.pop();
         }
         self.findings.push(finding);
         let last = self.findings.len() - 1;

@@ -4,6 +4,7 @@ use super::include::{AUTO_CANCEL, INCLUDE, SPEC, WORKFLOW_RULES};
 use super::job::{JOB, RETRY, TAGS};
 use super::runner::{ARTIFACTS, CACHE, DURATION, HOOKS, ID_TOKENS, IDENTITY, IMAGE, OPTIONAL_SCRIPT, SCALAR, SERVICES};
 use super::{BOOL, Checker, Empty, FILLED, List, NOTHING, Nested, Object, Shape, TEXT, checks, mapping, object};
+use crate::compile::STAGES_MAX;
 use crate::diagnostic::Sink;
 use crate::syntax::Node;
 
@@ -43,7 +44,7 @@ const GLOBAL_VARIABLE: Shape = Shape {
 };
 const STAGES: Shape = Shape {
     what: "a list of texts",
-    list: Some(List { item: &TEXT, empty: Empty::Doubtful, max: usize::MAX, nested: Nested::Yes }),
+    list: Some(List { item: &TEXT, empty: Empty::Doubtful, max: STAGES_MAX, nested: Nested::Yes }),
     ..NOTHING
 };
 const WORKFLOW: Shape = object(

@@ -177,3 +177,37 @@ fn findings_of_fuzzing() {
         run(bytes.clone(), |_| Answer::File(bytes.clone()));
     }
 }
+
+#[test]
+fn many_of_everything() {
+    let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+    let stages = list(100_000, &|at| format!("s{at}"));
+    refused(format!("stages: [{stages}]\njob: {{stage: s1, script: x}}\n"), "has 100000 entries; at most 1000");
+    let jobs: String = (0..30_000).map(|at| format!("a{at}: {{script: x}}\n")).collect();
+    refused(jobs, "more than 20000 jobs");
+    let copies: String = (0..50).map(|at| format!("a{at}: {{stage: build, script: x, parallel: 199}}\n")).collect();
+    let needs = list(50, &|at| format!("a{at}"));
+    refused(format!("{copies}b: {{script: x, parallel: 200, needs: [{needs}]}}\n"), "the pipeline has 10150 jobs");
+    refused(
+        "a: {stage: build, script: x, parallel: 200}\nb: {script: x, parallel: 200, needs: [a]}\n",
+        "needs more than 50 jobs",
+    );
+    let keys: String = (0..100_000).map(|at| format!("  k{at}: 1\n")).collect();
+    refused(format!("job:\n  script: x\n{keys}"), "has the unknown key `k0`");
+}
+
+#[test]
+fn inputs_that_grow() {
+    let value = "y".repeat(200_000);
+    let blocks = "$[[ inputs.a ]] ".repeat(5_000);
+    let header = format!("spec: {{inputs: {{a: {{default: {value}}}}}}}\n---\n");
+    refused(format!("{header}job: {{script: '{blocks}'}}\n"), "the inputs make this text too long");
+    let inputs: String = (0..10_000).map(|at| format!("    i{at}: {{default: a}}\n")).collect();
+    refused(format!("spec:\n  inputs:\n{inputs}---\njob: {{script: x}}\n"), "more than 100 inputs are declared");
+}
+
+#[test]
+fn an_error_behind_a_thousand_warnings_counts() {
+    let empty: String = (0..1_200).map(|at| format!("a{at}: {{script: x, except: }}\n")).collect();
+    refused(format!("{empty}b: {{script: x, retry: 9}}\n"), "`retry` must be a number");
+}
