@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub use environment::{environment_slug, environment_tier};
 pub(crate) use job::OfJob;
-use serin_model::plan::{Job, Plan, Variable};
+use serin_model::plan::{Job, Plan, Variable, Work};
 
 use crate::context::{Context, SettingVariable};
 use crate::expand::{Circle, expand_all};
@@ -180,6 +180,7 @@ fn predefined(context: &Context) -> Layer {
     put("GITLAB_CI", "true");
     put("CI_PIPELINE_SOURCE", context.source.as_str());
     put("CI_DEFAULT_BRANCH", &context.default_branch);
+    put("CI_DEFAULT_BRANCH_SLUG", &slug(&context.default_branch));
     put("CI_COMMIT_REF_NAME", reference);
     put("CI_COMMIT_REF_SLUG", &slug(reference));
     put("CI_COMMIT_REF_PROTECTED", if context.protected { "true" } else { "false" });
@@ -211,6 +212,7 @@ fn project(context: &Context, put: &mut dyn FnMut(&str, &str)) {
     put("CI_PROJECT_NAME", name);
     put("CI_PROJECT_TITLE", name);
     put("CI_PROJECT_NAMESPACE", namespace);
+    put("CI_PROJECT_NAMESPACE_SLUG", &slug(namespace));
     put("CI_PROJECT_ROOT_NAMESPACE", namespace.split('/').next().unwrap_or_default());
     put("CI_PROJECT_PATH_SLUG", &slug(&context.project));
     if !context.server_url.is_empty() {
@@ -230,6 +232,7 @@ fn server(context: &Context, put: &mut dyn FnMut(&str, &str)) {
     put("CI_SERVER_PORT", port);
     put("CI_SERVER_PROTOCOL", protocol);
     put("CI_API_V4_URL", &format!("{}/api/v4", context.server_url.trim_end_matches('/')));
+    put("CI_API_GRAPHQL_URL", &format!("{}/api/graphql", context.server_url.trim_end_matches('/')));
 }
 
 /// Lower case, 63 bytes, everything but letters and digits a dash, no dash at the ends (`CI_COMMIT_REF_SLUG`).
@@ -285,6 +288,11 @@ fn of_name(plan: &Plan, job: &Job) -> Vec<Variable> {
     }
     if let Some(name) = &plan.name {
         variables.push(Variable::plain("CI_PIPELINE_NAME", name.as_str()));
+    }
+    if let Work::Script(script) = &job.work
+        && let Some(image) = &script.image
+    {
+        variables.push(Variable::plain("CI_JOB_IMAGE", image.name.as_str()));
     }
     variables
 }

@@ -28,6 +28,11 @@ pub(super) async fn folders_and_environment(
     variables.extend(request.variables.iter().cloned());
     variables.push(raw("CI_BUILDS_DIR", &places.builds));
     variables.push(raw("CI_PROJECT_DIR", &places.project));
+    let kind = match executor {
+        Executor::Shell { .. } => "CI_SHARED_ENVIRONMENT",
+        Executor::Docker(_) => "CI_DISPOSABLE_ENVIRONMENT",
+    };
+    variables.push(Variable::plain(kind, "true"));
     let strategy = Strategy::parse(strategy_word(&request.variables))?;
     let (workspace, host) = (workspace.clone(), executor.host(&request.host));
     let in_slot = matches!(request.source, Source::Slot(_));

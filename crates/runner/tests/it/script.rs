@@ -98,6 +98,7 @@ async fn only_the_jobs_own_environment_is_there() {
     let expected = [
         "CI_BUILDS_DIR",
         "CI_PROJECT_DIR",
+        "CI_SHARED_ENVIRONMENT",
         "DESK",
         "FILE",
         "HOME",

@@ -104,6 +104,7 @@ pub fn late(pipelines: &[Pipeline], ticket: Ticket, common: &Common) -> Vec<Vari
         raw("CI_JOB_STATUS", "running"),
         raw("CI_JOB_TIMEOUT", &timeout.to_string()),
         raw("CI_CONCURRENT_ID", &state.id.0.to_string()),
+        raw("CI_CONCURRENT_PROJECT_ID", &state.id.0.to_string()),
         raw("CI_RUNNER_ID", "1"),
         raw("CI_RUNNER_DESCRIPTION", "serin run"),
         raw("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),

@@ -109,7 +109,6 @@ pub fn job_variables(app: &App, project: &Project, pipeline: &Pipeline, job: &Jo
         ("CI_RUNNER_DESCRIPTION", "embedded"),
         ("CI_RUNNER_EXECUTABLE_ARCH", &format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)),
         ("CI_RUNNER_VERSION", env!("CARGO_PKG_VERSION")),
-        ("CI_SHARED_ENVIRONMENT", "true"),
     ]);
     if let Some(name) = &pipeline.name {
         list.push(Variable::plain("CI_PIPELINE_NAME", name));
