@@ -23,6 +23,10 @@ pub enum Event {
     Tag,
     /// A person on the pages.
     Web,
+    /// A call of the API.
+    Api,
+    /// A trigger token.
+    Trigger,
 }
 
 /// The event that the pipeline is for.
@@ -69,6 +73,8 @@ impl EventFlags {
             Event::MergeRequest => PipelineSource::MergeRequestEvent,
             Event::Schedule => PipelineSource::Schedule,
             Event::Web => PipelineSource::Web,
+            Event::Api => PipelineSource::Api,
+            Event::Trigger => PipelineSource::Trigger,
         }
     }
 }

@@ -127,6 +127,7 @@ pub fn predefined(project: &Project, flags: &EventFlags) -> Vec<Variable> {
     match flags.event {
         Event::MergeRequest => list.extend(merge_request(project, flags)),
         Event::Schedule => list.push(("CI_PIPELINE_SCHEDULE_DESCRIPTION", "local".to_owned())),
+        Event::Trigger => list.push(("CI_PIPELINE_TRIGGERED", "true".to_owned())),
         _ => {}
     }
     list.into_iter().map(|(key, value)| Variable { raw: true, ..Variable::plain(key, value) }).collect()

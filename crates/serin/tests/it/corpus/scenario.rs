@@ -167,7 +167,7 @@ impl Scenario<'_> {
         let event = match source.or(self.context["source"].as_str()) {
             None | Some("push") => "push",
             Some("merge_request_event") => "merge_request",
-            Some(word @ ("web" | "schedule")) => word,
+            Some(word @ ("web" | "schedule" | "api" | "trigger")) => word,
             Some(other) => return Err(format!("`serin run` knows no event `{other}`")),
         };
         self.args.extend(["--event".to_owned(), event.to_owned()]);
