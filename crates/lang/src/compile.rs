@@ -1,6 +1,6 @@
 //! From the entry file to a plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serin_model::plan::{AutoCancel, OnJobFailure, OnNewCommit, Plan, Variable};
@@ -227,10 +227,30 @@ fn variable(entry: &Entry, described: bool) -> Option<Variable> {
 
 /// Puts variables over others; a key that is there keeps its place.
 pub(crate) fn overlay(below: &mut Vec<Variable>, above: Vec<Variable>) {
+    if above.len() > FEW {
+        return overlay_many(below, above);
+    }
     for variable in above {
         match below.iter_mut().find(|known| known.key == variable.key) {
             Some(known) => *known = variable,
             None => below.push(variable),
+        }
+    }
+}
+
+/// Variables that are looked for one after the other, which is faster than to index the others first.
+const FEW: usize = 16;
+
+fn overlay_many(below: &mut Vec<Variable>, above: Vec<Variable>) {
+    let mut places: BTreeMap<String, usize> =
+        below.iter().enumerate().map(|(at, variable)| (variable.key.clone(), at)).collect();
+    for variable in above {
+        match places.get(&variable.key) {
+            Some(at) => below[*at] = variable,
+            None => {
+                places.insert(variable.key.clone(), below.len());
+                below.push(variable);
+            }
         }
     }
 }
@@ -312,6 +332,13 @@ fn drafts(map: &Map, shared: &Shared, session: &mut Session<'_>) -> Vec<Draft> {
         }
         Checker::new(&mut session.sink, format!("job `{}`", entry.key)).check(&entry.value, &job_shape::JOB);
         let made = job::drafts(entry, own, shared, session);
+        if session.is_overdrawn() {
+            session
+                .sink
+                .error(entry.key_span, "the jobs up to this one hold too much text together")
+                .hint("let jobs share less: what stands under `default` and `variables` is there once for each job");
+            break;
+        }
         if drafts.len() + made.len() > DRAFTS_MAX {
             session.sink.error(entry.key_span, format!("the file defines more than {DRAFTS_MAX} jobs"));
             break;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::diagnostic::Sink;
 use crate::merge;
-use crate::suggest;
 use crate::syntax::{Entry, Map, Node, Value};
 
 /// Ancestors above one job.
@@ -105,8 +104,7 @@ impl<'r> Extension<'r, '_> {
             return None;
         }
         let Some(base) = self.root.get(text) else {
-            let hint = suggest::nearest(text, self.root.iter().map(|entry| &*entry.key))
-                .map(|near| format!("did you mean `{near}`?"));
+            let hint = self.sink.did_you_mean(text, self.root.iter().map(|entry| &*entry.key));
             self.sink
                 .error(name.span, format!("job `{key}`: `extends` names `{text}`, which does not exist"))
                 .maybe_hint(hint);

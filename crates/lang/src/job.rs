@@ -6,6 +6,7 @@ mod script;
 mod steps;
 mod trigger;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serin_model::plan::{Action, AllowFailure, Environment, Job, Retry, Variable, When, Work};
@@ -17,7 +18,7 @@ use crate::needs::Need;
 use crate::origin::Origin;
 use crate::session::Session;
 use crate::shape::job::DEFAULT_KEYS;
-use crate::syntax::{Entry, Map, Node, Span, Value};
+use crate::syntax::{ENTRY_BYTES, Entry, Map, Node, Span, Value};
 use crate::variables::{Known, Layer, OfJob, Scope, settings};
 use crate::{JobDetail, Reason, duration, expand, inputs, needs, rules, suggest};
 pub(crate) use parallel::{Instance, matrix_names};
@@ -83,8 +84,12 @@ pub(crate) fn drafts(entry: &Entry, own: &Arc<Map>, shared: &Shared, session: &m
     let instances = parallel::instances(entry, &map, session);
     let own_variables = variables(map.get("variables"), false);
     let base = inherited_variables(&map, shared);
+    let bytes = map.weight() + base.iter().map(|variable| ENTRY_BYTES + variable.value.len()).sum::<usize>();
     let mut made: Vec<Draft> = Vec::new();
     for instance in instances {
+        if !session.afford(bytes) {
+            break;
+        }
         let mut yaml = base.clone();
         overlay(&mut yaml, instance.variables());
         overlay(&mut yaml, own_variables.clone());
@@ -537,13 +542,13 @@ fn action(node: &Node, scope: &Scope<'_>, job: &str, session: &mut Session<'_>) 
 
 /// `environment:on_stop` must name a job that stops the same environment.
 pub(crate) fn check_stop_jobs(drafts: &[Draft], session: &mut Session<'_>) {
+    let jobs: BTreeMap<&str, &Draft> = drafts.iter().rev().map(|draft| (&*draft.group, draft)).collect();
     for draft in drafts {
         let Some(environment) = &draft.job.environment else { continue };
         let Some(stop) = &environment.on_stop else { continue };
         let group = &draft.group;
-        let Some(target) = drafts.iter().find(|other| *other.group == **stop) else {
-            let hint = suggest::nearest(stop, drafts.iter().map(|draft| &*draft.group))
-                .map(|near| format!("did you mean `{near}`?"));
+        let Some(target) = jobs.get(&**stop) else {
+            let hint = session.sink.did_you_mean(stop, jobs.keys().copied());
             let message = format!("job `{group}`: `environment:on_stop` names `{stop}`, which is no job");
             session.sink.error(draft.span, message).maybe_hint(hint);
             continue;

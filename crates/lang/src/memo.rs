@@ -13,6 +13,15 @@ use crate::pattern;
 pub(crate) struct Memo {
     expressions: BTreeMap<String, Arc<Result<Expression, Invalid>>>,
     patterns: BTreeMap<String, Option<Regex>>,
+    /// Expressions whose patterns were too large to be compiled, which took its time.
+    too_large: usize,
+}
+
+/// Expressions with patterns that are too large, after which no further one is read.
+const TOO_LARGE_MAX: usize = 8;
+
+fn unread() -> Invalid {
+    Invalid { at: 0, reason: "it was not read, for too many before it are too large".to_owned(), hint: None }
 }
 
 impl Memo {
@@ -21,7 +30,10 @@ impl Memo {
         if let Some(known) = self.expressions.get(text) {
             return known.clone();
         }
-        let read = Arc::new(Expression::parse(text));
+        let read = Arc::new(if self.too_large < TOO_LARGE_MAX { Expression::parse(text) } else { Err(unread()) });
+        if read.as_ref().as_ref().is_err_and(|invalid| invalid.reason.ends_with(pattern::TOO_LARGE)) {
+            self.too_large += 1;
+        }
         self.expressions.insert(text.to_owned(), read.clone());
         read
     }

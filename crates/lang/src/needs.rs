@@ -155,7 +155,7 @@ fn instances_of(draft: &Draft, need: &Need, name: &str, names: &Names, session: 
     let Some(all) = names.find(name) else {
         if !need.optional {
             let known = names.groups.keys().map(|name| &**name);
-            let hint = suggest::nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+            let hint = session.sink.did_you_mean(name, known);
             session
                 .sink
                 .error(need.span, format!("job `{group}`: needs `{name}`, which is not defined"))
@@ -252,8 +252,7 @@ fn depend_on(drafts: &mut [Draft], at: usize, (names, shared): (&Names, &Shared)
     let mut dependencies = Vec::new();
     for name in listed {
         let Some(targets) = names.find(&name) else {
-            let hint = suggest::nearest(&name, names.groups.keys().map(|name| &**name))
-                .map(|near| format!("did you mean `{near}`?"));
+            let hint = session.sink.did_you_mean(&name, names.groups.keys().map(|name| &**name));
             session
                 .sink
                 .error(span, format!("job `{group}`: `dependencies` names `{name}`, which is not defined"))

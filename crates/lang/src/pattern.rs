@@ -7,6 +7,8 @@ use regex::{Regex, RegexBuilder};
 
 /// Bytes that a compiled pattern may take.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Why a pattern is refused that would take too many bytes.
+pub(crate) const TOO_LARGE: &str = "it is too large";
 /// Bytes of a pattern's text.
 const PATTERN_BYTES_MAX: usize = 8 << 10;
 
@@ -21,7 +23,7 @@ pub(crate) fn compile(pattern: &str, flags: &str) -> Result<Regex, String> {
     let text = if flags.is_empty() { translated } else { format!("(?{flags}){translated}") };
     RegexBuilder::new(&text).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build().map_err(
         |error| match error {
-            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+            regex::Error::CompiledTooBig(_) => TOO_LARGE.to_owned(),
             other => last_line(&other.to_string()),
         },
     )

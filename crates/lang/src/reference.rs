@@ -92,9 +92,8 @@ impl Resolver<'_, '_> {
             return nothing;
         }
         let Some(target) = self.dig(&path) else {
-            let known: Vec<&str> = self.root.iter().map(|entry| &*entry.key).collect();
-            let hint = crate::suggest::nearest(&path[0], known.iter().copied().filter(|key| *key != path[0]));
-            let hint = hint.map(|near| format!("did you mean `{near}`?"));
+            let known = self.root.iter().map(|entry| &*entry.key).filter(|key| *key != path[0]);
+            let hint = self.sink.did_you_mean(&path[0], known);
             self.sink.error(node.span, format!("`{job}`: `!reference [{shown}]` leads nowhere")).maybe_hint(hint);
             return nothing;
         };

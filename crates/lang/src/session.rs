@@ -12,6 +12,9 @@ use crate::variables::Known;
 /// Comparisons of a path with a glob, after which a clause holds without looking further.
 const COMPARISONS_MAX: usize = 50_000;
 
+/// Bytes that the jobs of a pipeline may take together.
+const PLAN_BYTES_MAX: usize = 48 << 20;
+
 /// One call of the compiler.
 pub(crate) struct Session<'a> {
     /// What the pipeline is created with.
@@ -24,6 +27,7 @@ pub(crate) struct Session<'a> {
     pub sink: Sink,
     asked: BTreeSet<Request>,
     globs: BTreeMap<String, Glob>,
+    plan_bytes: usize,
 }
 
 /// What is known of a request.
@@ -44,7 +48,19 @@ impl<'a> Session<'a> {
             sink,
             asked: BTreeSet::new(),
             globs: BTreeMap::new(),
+            plan_bytes: 0,
         }
+    }
+
+    /// Whether a further job of that size has room among the others.
+    pub fn afford(&mut self, bytes: usize) -> bool {
+        self.plan_bytes = self.plan_bytes.saturating_add(bytes);
+        self.plan_bytes <= PLAN_BYTES_MAX
+    }
+
+    /// Whether the jobs have become too large.
+    pub fn is_overdrawn(&self) -> bool {
+        self.plan_bytes > PLAN_BYTES_MAX
     }
 
     /// Looks an answer up, or asks for it.

@@ -12,6 +12,9 @@ use std::sync::Arc;
 pub(crate) use compose::compose;
 pub(crate) use scalar::{float_text, resolve, resolve_with};
 
+/// About how many bytes an entry takes beside its text.
+pub(crate) const ENTRY_BYTES: usize = 64;
+
 /// Number of a file in [`crate::diagnostic::Sink`].
 pub(crate) type FileId = u32;
 
@@ -128,6 +131,11 @@ impl Map {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// About how many bytes it takes in memory, whatever is shared counted each time.
+    pub fn weight(&self) -> usize {
+        self.entries.iter().map(|entry| entry.key.len() + entry.value.weight()).sum()
     }
 
     /// A copy with room for more.
@@ -281,6 +289,17 @@ impl Node {
             }
             (one, two) => one == two,
         }
+    }
+
+    /// About how many bytes it takes in memory, whatever is shared counted each time.
+    pub fn weight(&self) -> usize {
+        ENTRY_BYTES
+            + match &self.value {
+                Value::Text(text) => text.len(),
+                Value::List(items) => items.iter().map(Node::weight).sum(),
+                Value::Map(map) => map.weight(),
+                _ => 0,
+            }
     }
 
     /// The kind in words, with its article.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::compile::Shared;
+use crate::diagnostic::Sink;
 use crate::needs;
 use crate::rules;
 use crate::session::Session;
-use crate::suggest;
 use crate::syntax::{Entry, Map, Node, Value};
 use crate::variables;
 
@@ -82,11 +82,11 @@ struct Known<'n> {
 }
 
 impl Known<'_> {
-    fn near(&mut self, name: &str) -> Option<String> {
+    fn near(&mut self, name: &str, sink: &mut Sink) -> Option<String> {
         if let Some(near) = self.near.get(name) {
             return near.clone();
         }
-        let near = suggest::nearest(name, self.names.iter().copied()).filter(|near| near.len() > 4);
+        let near = sink.nearest(name, self.names.iter().copied()).filter(|near| near.len() > 4);
         let near = near.map(str::to_owned);
         self.near.insert(name.to_owned(), near.clone());
         near
@@ -149,7 +149,7 @@ fn misspelt(name: &str, node: &Node, subject: &str, known: &mut Known<'_>, sessi
     if known.names.binary_search(&name).is_ok() {
         return;
     }
-    let near = known.near(name);
+    let near = known.near(name, &mut session.sink);
     let reserved = ["CI_", "GITLAB_"].iter().any(|prefix| name.starts_with(prefix));
     if near.is_some() || reserved {
         let hint = near.map(|near| format!("did you mean `${near}`?"));

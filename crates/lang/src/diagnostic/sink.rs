@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::{Diagnostic, Location, Severity};
 use crate::SourceFile;
 use crate::memo::Memo;
+use crate::suggest;
 use crate::syntax::{FileId, Span};
 
 /// Findings that are kept; further ones would not be read.
 const FINDINGS_MAX: usize = 1_000;
+
+/// Names that are compared with misspelt ones, over all findings.
+const COMPARED_MAX: usize = 50_000;
 
 /// Places of a chain of includes that are told, innermost first.
 const CHAIN_MAX: usize = 10;
@@ -19,6 +23,8 @@ pub(crate) struct Sink {
     files: Files,
     findings: Vec<Finding>,
     spare: Option<Finding>,
+    /// Names that were compared with misspelt ones.
+    compared: usize,
     /// Expressions and patterns in these files.
     pub memo: Memo,
 }
@@ -98,6 +104,21 @@ impl Sink {
     /// Whether enough was found: errors, and as many findings as are kept.
     pub fn is_full(&self) -> bool {
         self.findings.len() >= FINDINGS_MAX && self.has_errors()
+    }
+
+    /// The name that a misspelt one is nearest to, as long as looking for it is not too much.
+    pub fn nearest<'c>(&mut self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+        if self.is_full() {
+            return None;
+        }
+        let left = COMPARED_MAX.saturating_sub(self.compared);
+        let compared = &mut self.compared;
+        suggest::nearest(word, candidates.into_iter().take(left).inspect(|_| *compared += 1))
+    }
+
+    /// `nearest` as a question.
+    pub fn did_you_mean<'c>(&mut self, word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+        self.nearest(word, candidates).map(|near| format!("did you mean `{near}`?"))
     }
 
     /// How many findings there are.

@@ -181,8 +181,8 @@ fn findings_of_fuzzing() {
 #[test]
 fn many_of_everything() {
     let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
-    let stages = list(100_000, &|at| format!("s{at}"));
-    refused(format!("stages: [{stages}]\njob: {{stage: s1, script: x}}\n"), "has 100000 entries; at most 1000");
+    let stages = list(20_000, &|at| format!("s{at}"));
+    refused(format!("stages: [{stages}]\njob: {{stage: s1, script: x}}\n"), "has 20000 entries; at most 1000");
     let jobs: String = (0..30_000).map(|at| format!("a{at}: {{script: x}}\n")).collect();
     refused(jobs, "more than 20000 jobs");
     let copies: String = (0..50).map(|at| format!("a{at}: {{stage: build, script: x, parallel: 199}}\n")).collect();
@@ -192,7 +192,7 @@ fn many_of_everything() {
         "a: {stage: build, script: x, parallel: 200}\nb: {script: x, parallel: 200, needs: [a]}\n",
         "needs more than 50 jobs",
     );
-    let keys: String = (0..100_000).map(|at| format!("  k{at}: 1\n")).collect();
+    let keys: String = (0..20_000).map(|at| format!("  k{at}: 1\n")).collect();
     refused(format!("job:\n  script: x\n{keys}"), "has the unknown key `k0`");
 }
 
@@ -210,4 +210,34 @@ fn inputs_that_grow() {
 fn an_error_behind_a_thousand_warnings_counts() {
     let empty: String = (0..1_200).map(|at| format!("a{at}: {{script: x, except: }}\n")).collect();
     refused(format!("{empty}b: {{script: x, retry: 9}}\n"), "`retry` must be a number");
+}
+
+#[test]
+fn what_jobs_share_is_counted_for_each() {
+    let command = "x".repeat(1_000);
+    let commands = vec![command.as_str(); 1_000].join(",");
+    let jobs: String = (0..1_000).map(|at| format!("j{at}: {{script: x}}\n")).collect();
+    refused(format!("default: {{before_script: [{commands}]}}\n{jobs}"), "hold too much text together");
+    let variables: String = (0..5_000).map(|at| format!("  V{at}: x\n")).collect();
+    refused(format!("variables:\n{variables}{jobs}"), "hold too much text together");
+}
+
+#[test]
+fn many_names_that_are_not_there() {
+    let jobs =
+        |keys: &str| (0..5_000).map(|at| format!("job{at}: {{script: x, {keys}: nope{at}}}\n")).collect::<String>();
+    refused(jobs("extends"), "which does not exist");
+    let needs = (0..5_000).map(|at| format!("job{at}: {{script: x, needs: [nope{at}]}}\n")).collect::<String>();
+    refused(needs, "which is not defined");
+    let stops = jobs("environment: {name: e, on_stop").replace("}\n", "}}\n");
+    refused(stops, "which is no job");
+    let variables: String = (0..20_000).map(|at| format!("    V{at}: x\n")).collect();
+    let done = run(format!("job:\n  script: x\n  variables:\n{variables}"), |_| Answer::Missing(String::new()));
+    assert_eq!(done.plan.unwrap().jobs[0].variables.len(), 20_000);
+}
+
+#[test]
+fn many_patterns_that_are_too_large() {
+    let rules: String = (0..500).map(|at| format!("  - if: '$A =~ /^(\\pL|\\pN){{50}}x{at}$/'\n")).collect();
+    refused(format!("job:\n  script: x\n  rules:\n{rules}"), "it was not read");
 }
