@@ -3,6 +3,8 @@
 mod lexer;
 mod parser;
 
+use std::collections::BTreeSet;
+
 use regex::Regex;
 
 use crate::pattern;
@@ -98,6 +100,18 @@ impl Expression {
         found
     }
 
+    /// Whether the other holds wherever this one does, as far as that shows in how both are put together.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        let parts = |root: &Term| -> Vec<BTreeSet<String>> {
+            flat(root, Operator::Or)
+                .into_iter()
+                .map(|part| flat(part, Operator::And).into_iter().map(|term| format!("{term:?}")).collect())
+                .collect()
+        };
+        let others = parts(&other.root);
+        parts(&self.root).iter().all(|own| others.iter().any(|other| other.is_subset(own)))
+    }
+
     /// The variables in it.
     pub(crate) fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
@@ -132,6 +146,18 @@ impl Value {
             Self::Bool(value) => value.to_string(),
             Self::Text(text) => text,
         }
+    }
+}
+
+/// What stands on both sides of an operator, and of the same operator within.
+fn flat(term: &Term, by: Operator) -> Vec<&Term> {
+    match term {
+        Term::Binary(operator, left, right) if *operator == by => {
+            let mut all = flat(left, by);
+            all.extend(flat(right, by));
+            all
+        }
+        _ => vec![term],
     }
 }
 

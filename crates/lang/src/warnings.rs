@@ -47,6 +47,7 @@ pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
     let names = known_names(root, shared, &layers);
     let mut known = Known { names, near: BTreeMap::new() };
     let mut sound = BTreeSet::new();
+    let mut covered = BTreeMap::new();
     if let Some(list) = root.get("workflow").and_then(|workflow| workflow.get("rules")) {
         rule_list(list, "`workflow`", &mut known, session);
     }
@@ -62,7 +63,7 @@ pub(crate) fn report(root: &Map, shared: &Shared, session: &mut Session<'_>) {
             }
         }
         if let Some(list) = entry.value.get("needs") {
-            shaky_needs(list, entry, root, session);
+            shaky_needs(list, entry, (root, &mut covered), session);
         }
     }
 }
@@ -173,8 +174,38 @@ fn never(list: &Node, entry: &Entry, session: &mut Session<'_>) {
     }
 }
 
+/// Pairs of rules, and whether the second hold wherever the first do.
+type Covered = BTreeMap<(*const Vec<Node>, *const Vec<Node>), bool>;
+
+/// Whether rules let a job in wherever other rules let theirs in, as far as that shows.
+fn covers(rules: &Node, own: &Node, session: &mut Session<'_>) -> bool {
+    let says_never = |rule: &&Node| rule.get("when").and_then(Node::as_text) == Some("never");
+    let (never, lets): (Vec<&Node>, Vec<&Node>) = rules::flat(rules).into_iter().partition(says_never);
+    let (own_never, own_lets): (Vec<&Node>, Vec<&Node>) = rules::flat(own).into_iter().partition(says_never);
+    own_lets.iter().all(|own| lets.iter().any(|rule| narrows(own, rule, session)))
+        && never.iter().all(|rule| own_never.iter().any(|own| narrows(rule, own, session)))
+}
+
+/// Whether a rule holds only where another does.
+fn narrows(rule: &Node, wider: &Node, session: &mut Session<'_>) -> bool {
+    let clauses = ["changes", "exists"].iter().all(|clause| match (rule.get(clause), wider.get(clause)) {
+        (_, None) => true,
+        (Some(own), Some(other)) => own.is_same(other),
+        (None, Some(_)) => false,
+    });
+    let mut read = |rule: &Node| rule.get("if").and_then(Node::as_text).map(|text| session.sink.memo.expression(text));
+    clauses
+        && match (read(rule), read(wider)) {
+            (_, None) => true,
+            (Some(own), Some(other)) => {
+                matches!((&*own, &*other), (Ok(own), Ok(other)) if own.implies(other))
+            }
+            (None, Some(_)) => false,
+        }
+}
+
 /// A needed job that its rules may leave out, where the other job has other rules.
-fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>) {
+fn shaky_needs(list: &Node, entry: &Entry, (root, covered): (&Map, &mut Covered), session: &mut Session<'_>) {
     let own = entry.value.get("rules");
     for need in needs::flat(list) {
         let optional = need.get("optional").and_then(Node::as_bool) == Some(true);
@@ -190,7 +221,11 @@ fn shaky_needs(list: &Node, entry: &Entry, root: &Map, session: &mut Session<'_>
         let kept = rules::flat(rules)
             .iter()
             .any(|rule| is_unconditional(rule) && rule.get("when").and_then(Node::as_text) != Some("never"));
-        if !kept {
+        let pair = own.and_then(identity).zip(identity(rules));
+        let follows = pair.is_some_and(|pair| {
+            *covered.entry(pair).or_insert_with(|| own.is_some_and(|own| covers(rules, own, session)))
+        });
+        if !kept && !follows {
             let message =
                 format!("job `{}` needs `{name}`, which its rules may leave out; then there is no pipeline", entry.key);
             session

@@ -137,8 +137,8 @@ pub(crate) const ARTIFACTS: Shape = Shape {
     check: Some(checks::artifacts),
     ..object(
         &[
-            ("paths", &SOME_TEXTS),
-            ("exclude", &SOME_TEXTS),
+            ("paths", &TEXTS),
+            ("exclude", &TEXTS),
             ("expose_as", &FILLED),
             ("name", &TEXT),
             ("untracked", &BOOL),

@@ -459,6 +459,46 @@ maybe: {script: x, rules: [{if: $CI_COMMIT_BRANCH}]}
 }
 
 #[test]
+fn a_need_whose_rules_are_wider_is_sound() {
+    let needed = "
+needed:
+  script: x
+  rules:
+    - {if: $FORK, when: never}
+    - if: $CI_COMMIT_BRANCH == 'main' || ($CI_COMMIT_TAG && $RELEASE)
+    - if: $NIGHTLY
+";
+    let needing = |rules: &str| {
+        let done = event().compile(&format!("{needed}a: {{script: x, needs: [needed], rules: [{rules}]}}\n"));
+        done.diagnostics.iter().any(|found| found.message.contains("may leave out"))
+    };
+    for sound in [
+        "{if: $FORK, when: never}, {if: $NIGHTLY && $SLOW}, {if: $RELEASE && $CI_COMMIT_TAG}",
+        "{if: $FORK || $OLD, when: never}, {if: $CI_COMMIT_BRANCH == 'main' && $X || $NIGHTLY, changes: [x]}",
+    ] {
+        assert!(!needing(sound), "{sound}");
+    }
+    for shaky in [
+        "{if: $NIGHTLY}",
+        "{if: $FORK && $OLD, when: never}, {if: $NIGHTLY}",
+        "{if: $FORK, when: never}, {if: $NIGHTLY || $CI_COMMIT_TAG}",
+        "{if: $FORK, when: never}, {when: always}",
+    ] {
+        assert!(needing(shaky), "{shaky}");
+    }
+}
+
+#[test]
+fn a_pattern_behind_two_equals_signs() {
+    let warned = |rule: &str| {
+        let done = event().compile(&format!("a: {{script: x, rules: [{{if: \"{rule}\"}}, {{when: always}}]}}\n"));
+        done.diagnostics.iter().any(|found| found.message.contains("whether a text is a pattern"))
+    };
+    assert!(warned("$CI_COMMIT_BRANCH == /^main$/") && warned("$CI_COMMIT_BRANCH != /^main$/"));
+    assert!(!warned("$CI_COMMIT_BRANCH =~ /^main$/"));
+}
+
+#[test]
 fn variables_of_a_job() {
     let text = "
 variables: {GLOBAL: g, OVER: g, URL: '$CI_COMMIT_BRANCH/$OVER/$NOPE', RAW: {value: $OVER, expand: false}}

@@ -44,7 +44,6 @@ fn warned_about() {
         ("a: {script: x, environment: {name: a, url: host}}", (1, 44), "`environment:url` is no address"),
         ("a: {script: x, cache: {key: '', paths: [x]}}", (1, 29), "`cache:key` is empty"),
         ("a: {script: x, extends: []}", (1, 25), "`extends` is empty"),
-        ("a: {script: x, artifacts: {paths: []}}", (1, 35), "`artifacts:paths` is empty"),
         ("a: {script: x, id_tokens: {T: {aud: []}}}", (1, 37), "`id_tokens:T:aud` is empty"),
         ("a: {script: x, release: {tag_name: a, description: b, milestones: m}}", (1, 67), "should be a list of texts"),
     ] {
