@@ -474,7 +474,7 @@ needed:
     };
     for sound in [
         "{if: $FORK, when: never}, {if: $NIGHTLY && $SLOW}, {if: $RELEASE && $CI_COMMIT_TAG}",
-        "{if: $FORK || $OLD, when: never}, {if: $CI_COMMIT_BRANCH == 'main' && $X || $NIGHTLY, changes: [x]}",
+        "{if: $FORK || $OLD, when: never}, {if: $CI_COMMIT_BRANCH == 'main' && $X || $RELEASE && $CI_COMMIT_TAG, changes: [x]}",
     ] {
         assert!(!needing(sound), "{sound}");
     }
