@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::shape::{Checker, job as job_shape, root};
 use crate::syntax::{Entry, Map, Node, Span, Value};
 use crate::{Compilation, JobDetail, NotCreated, Parsed, Step};
-use crate::{extends, include, needs, reference, rules, suggest, warnings};
+use crate::{extends, include, needs, plain, reference, rules, suggest, warnings};
 
 /// Stages of a file that names none.
 const STAGES: [&str; 3] = ["build", "test", "deploy"];
@@ -81,6 +81,7 @@ fn build(merged: &Arc<Map>, session: &mut Session<'_>) -> Built {
         session.sink.error(one_too_many.key_span, format!("the file defines more than {DRAFTS_MAX} jobs"));
         return Built::default();
     }
+    plain::report(merged, &mut session.sink);
     let root = reference::resolve(merged, &mut session.sink);
     let root = extends::resolve(&root, &mut session.sink);
     check_root(&root, session);

@@ -31,6 +31,7 @@ mod merge;
 mod needs;
 mod origin;
 mod pattern;
+mod plain;
 mod reference;
 mod rules;
 mod session;

@@ -267,7 +267,7 @@ fn scalar(text: &str) -> String {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '/' || c == '$' || c == '_';
     let inner = |c: char| first(c) || "-+,=@ ()<>".contains(c);
     let plain = text.starts_with(first) && text.chars().all(inner) && !text.ends_with(' ');
-    if plain && matches!(crate::syntax::resolve(text), Value::Text(_)) {
+    if plain && !crate::plain::is_date(text) && matches!(crate::syntax::resolve(text), Value::Text(_)) {
         return text.to_owned();
     }
     json(&Node::text(text, crate::syntax::Span::default()))

@@ -444,6 +444,11 @@ shadowed: {script: x, rules: [{when: always}, {if: $CI_COMMIT_TAG}]}
 typo: {script: x, rules: [{if: $CI_COMIT_BRANCH}, {when: always}]}
 shaky: {script: x, needs: [maybe]}
 maybe: {script: x, rules: [{if: $CI_COMMIT_BRANCH}]}
+numbers: {script: x, variables: {CHIPS: 1_000, LIST: '70,75'}}
+commas:
+  script: x
+  variables:
+    CHIPS: 70,75,80
 ";
     let done = event().compile(text);
     let messages: Vec<&str> = done.diagnostics.iter().map(|found| found.message.as_str()).collect();
@@ -452,10 +457,11 @@ maybe: {script: x, rules: [{if: $CI_COMMIT_BRANCH}]}
         "`shadowed`: this rule is never reached",
         "names `$CI_COMIT_BRANCH`",
         "`shaky` needs `maybe`, which its rules may leave out",
+        "`70,75,80` is read as the number 707580",
     ] {
         assert!(messages.iter().any(|message| message.contains(says)), "{says}: {messages:#?}");
     }
-    assert_eq!(messages.len(), 4, "{messages:#?}");
+    assert_eq!(messages.len(), 5, "{messages:#?}");
 }
 
 #[test]
