@@ -11,9 +11,9 @@ pub(crate) mod runner;
 
 use std::sync::Arc;
 
-use crate::diagnostic::{Finding, Sink};
+use crate::diagnostic::{Finding, Severity, Sink};
 use crate::suggest;
-use crate::syntax::{Map, Node, Null, Value};
+use crate::syntax::{Map, Node, Null, Span, Value};
 
 /// What may stand at a place.
 pub(crate) struct Shape {
@@ -217,14 +217,23 @@ impl<'s> Checker<'s> {
 
     /// Reports an error about the place.
     pub fn error(&mut self, node: &Node, says: &str) -> &mut Finding {
-        let message = format!("{} {says}", self.place());
-        self.sink.error(node.span, message)
+        self.tell(Severity::Error, node.span, says)
+    }
+
+    /// Reports an error at a part of the place.
+    pub fn error_at(&mut self, span: Span, says: &str) -> &mut Finding {
+        self.tell(Severity::Error, span, says)
     }
 
     /// Reports a warning about the place.
     pub fn warning(&mut self, node: &Node, says: &str) -> &mut Finding {
+        self.tell(Severity::Warning, node.span, says)
+    }
+
+    fn tell(&mut self, severity: Severity, span: Span, says: &str) -> &mut Finding {
         let message = format!("{} {says}", self.place());
-        self.sink.warning(node.span, message)
+        let about = format!("{} {says}", self.path.join(":"));
+        self.sink.once(severity, span, about, message)
     }
 
     /// Checks a value.
@@ -353,8 +362,7 @@ impl<'s> Checker<'s> {
                 None if self.sink.is_full() => return,
                 None => {
                     let hint = suggest::hint(&entry.key, object.keys.iter().map(|(name, _)| *name));
-                    let message = format!("{} has the unknown key `{}`", self.place(), entry.key);
-                    self.sink.error(entry.key_span, message).hint(hint);
+                    self.error_at(entry.key_span, &format!("has the unknown key `{}`", entry.key)).hint(hint);
                 }
             }
         }

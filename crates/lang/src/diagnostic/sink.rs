@@ -1,5 +1,6 @@
 //! Collects findings by span while a pipeline is compiled.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Diagnostic, Location, Severity};
@@ -23,6 +24,8 @@ pub(crate) struct Sink {
     files: Files,
     findings: Vec<Finding>,
     spare: Option<Finding>,
+    /// What was told of which place, by the first job that has it.
+    told: BTreeSet<(Span, String)>,
     /// Names that were compared with misspelt ones.
     compared: usize,
     /// Expressions and patterns in these files.
@@ -134,6 +137,14 @@ impl Sink {
     /// Reports a warning.
     pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
         self.add(Severity::Warning, span, message.into())
+    }
+
+    /// Reports what is wrong at a place that many jobs may share, once for all of them.
+    pub fn once(&mut self, severity: Severity, span: Span, about: String, message: String) -> &mut Finding {
+        if self.is_full() || self.told.insert((span, about)) {
+            return self.add(severity, span, message);
+        }
+        self.spare.insert(Finding { severity, span, message, hint: None, related: Vec::new() })
     }
 
     fn add(&mut self, severity: Severity, span: Span, message: String) -> &mut Finding {

@@ -40,10 +40,9 @@ pub(crate) fn expression(node: &Node, checker: &mut Checker<'_>) {
     let Some(text) = node.as_text() else { return };
     let read = checker.sink.memo.expression(text);
     let Err(invalid) = &*read else { return };
-    let place = checker.place();
     let span = within(checker, node.span, text, invalid.at);
-    let message = format!("{place} has an invalid expression syntax: {}", invalid.reason);
-    checker.sink.error(span, message).maybe_hint(invalid.hint.clone());
+    let says = format!("has an invalid expression syntax: {}", invalid.reason);
+    checker.error_at(span, &says).maybe_hint(invalid.hint.clone());
 }
 
 /// The place of a byte of a scalar, where the scalar stands in the file as it is.

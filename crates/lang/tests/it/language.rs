@@ -495,6 +495,15 @@ needed:
 }
 
 #[test]
+fn what_jobs_share_is_told_once() {
+    let done = event()
+        .compile(".base: {script: x, retry: 9}\na: {extends: .base}\nb: {extends: .base}\nc: {script: x, retry: 9}\n");
+    let places: Vec<_> = done.diagnostics.iter().map(|found| (found.line, found.message.as_str())).collect();
+    let says = "`retry` must be a number from 0 to 2, not `9`";
+    assert_eq!(places, [(1, format!("job `a`: {says}").as_str()), (4, format!("job `c`: {says}").as_str())]);
+}
+
+#[test]
 fn a_pattern_behind_two_equals_signs() {
     let warned = |rule: &str| {
         let done = event().compile(&format!("a: {{script: x, rules: [{{if: \"{rule}\"}}, {{when: always}}]}}\n"));
