@@ -51,6 +51,8 @@ const PRODUCTION: &str = "production";
 const NODES: usize = 4;
 /// How long images, containers and pipelines may take.
 const STEP_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long the old version serves before the first canary: as many ticks as the server remembers.
+const HISTORY: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 const DEPLOY: &str = "stages: [package, deploy]\npackage: { stage: package, serin: { action: package } }\n\
                       deploy: { stage: deploy, serin: { action: deploy, environment: production } }\n";
@@ -131,6 +133,7 @@ fn lane(server: &Server, (folder, number): (&Path, usize), plan: &Plan, cases: &
     let environment = lane.environment()?;
     let address = environment["external_url"].as_str().context("the environment is served nowhere")?;
     let load = Load::start(address.trim_start_matches("http://"), plan.rate);
+    thread::sleep(HISTORY);
     let mut good = true;
     loop {
         let next = cases.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -28,6 +28,11 @@ impl Cap {
         self.dispersion = dispersion;
     }
 
+    /// Whether rate and dispersion are set.
+    pub(crate) fn is_learnt(&self) -> bool {
+        self.rate.is_some()
+    }
+
     /// Cuts the bursts of one tick; `cells` holds events and exposure per node, `canaries` canary nodes first.
     pub(crate) fn apply(&mut self, mut cells: Vec<(f64, f64)>, canaries: usize) -> Vec<(f64, f64)> {
         let Some(rate) = self.rate else { return cells };

@@ -4,6 +4,7 @@ mod bounds;
 mod expected;
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use crate::answer::{MetricReport, State, Unit};
 use crate::burst::Cap;
@@ -25,6 +26,8 @@ use bounds::RateBounds;
 
 /// Rounds in which the limit of a burst is learnt from history.
 const CAP_ROUNDS: usize = 3;
+/// Ticks of history from which on metrics take turns to learn from it.
+pub(crate) const TURNS_TICKS_MIN: usize = 64;
 /// Blocks of history kept while the quantile has no place.
 const HISTORY_BLOCKS_MAX: usize = 32;
 /// Prior deviation of a node's log rate, and its weight in nodes.
@@ -97,11 +100,30 @@ impl Frame {
 struct Tests {
     worse_at: f64,
     within_at: f64,
+    spread: f64,
     worse: Priors,
     within: Priors,
-    early: Priors,
-    above_one: Priors,
-    below_one: Priors,
+    early: OnceLock<Priors>,
+    above_one: OnceLock<Priors>,
+    below_one: OnceLock<Priors>,
+}
+
+impl Tests {
+    /// Around a boundary far beyond `bad`.
+    fn early(&self, bad: Margin) -> &Priors {
+        let at = (2.0 * bad.rel.ln_1p()).max(4.0_f64.ln());
+        self.early.get_or_init(|| Priors::new(at, self.spread, Side::Above, WORSE_SCALE))
+    }
+
+    /// Around a given rate, with larger ones as the alternative; few metrics need it, and to make it takes long.
+    fn above_one(&self) -> &Priors {
+        self.above_one.get_or_init(|| Priors::new(0.0, self.spread, Side::Above, RATE_SCALE))
+    }
+
+    /// The same with smaller rates as the alternative.
+    fn below_one(&self) -> &Priors {
+        self.below_one.get_or_init(|| Priors::new(0.0, self.spread, Side::Below, WORSE_SCALE))
+    }
 }
 
 /// Dated tests of both nulls.
@@ -261,17 +283,30 @@ impl Events {
         self.quantile.is_none()
     }
 
-    /// Takes a tick of history.
-    pub(crate) fn remember(&mut self, row: &Row) {
+    /// Takes a tick of history. Where that is long, metrics take turns in its last ticks to learn from it, each in the tick
+    /// `turn` before the canary's first, as that takes long.
+    pub(crate) fn remember(&mut self, row: &Row, turn: i64) {
         self.historic = self.historic.saturating_add(1);
         if self.quantile.is_some() {
             self.remember_slow(row, 0);
-        } else {
-            if self.raw.len() == HISTORY_TICKS_MAX {
-                self.raw.pop_front();
+            return;
+        }
+        let cells = self.counts(row, |_| 0.0);
+        if self.cap.is_learnt() {
+            let cells = self.cap.apply(cells, self.frame.canaries);
+            self.history.push(&cells);
+            self.cells = cells;
+            return;
+        }
+        if self.raw.len() == HISTORY_TICKS_MAX {
+            self.raw.pop_front();
+        }
+        self.raw.push_back(cells);
+        if row.tick == -turn && self.raw.len() >= TURNS_TICKS_MIN {
+            self.replay_counts();
+            if self.cap.is_learnt() {
+                self.raw = VecDeque::new();
             }
-            let cells = self.counts(row, |_| 0.0);
-            self.raw.push_back(cells);
         }
     }
 
@@ -442,8 +477,9 @@ impl Events {
             self.replay_waiting(edge);
             self.cut = self.place();
             self.within_scale = self.thinning();
-        } else {
+        } else if !self.raw.is_empty() {
             self.replay_counts();
+            self.raw = VecDeque::new();
         }
         self.ready = true;
         self.fit_offset();
@@ -479,7 +515,6 @@ impl Events {
             }
             self.refit();
         }
-        self.raw = VecDeque::new();
     }
 
     fn prior(&self) -> Prior {
@@ -549,16 +584,16 @@ impl Events {
         let (worse_at, within_at) = self.boundaries();
         let (spread, within_scale) = (self.spread, self.within_scale);
         let prior = |at: f64, side: Side, scale: f64| Priors::new(at, spread, side, scale);
-        let early = (2.0 * self.bad.rel.ln_1p()).max(4.0_f64.ln());
         let tests = self.tests.get_or_insert_with(|| {
             Box::new(Tests {
                 worse_at,
                 within_at,
+                spread,
                 worse: prior(worse_at, Side::Above, WORSE_SCALE),
                 within: prior(within_at, Side::Below, within_scale),
-                early: prior(early, Side::Above, WORSE_SCALE),
-                above_one: prior(0.0, Side::Above, RATE_SCALE),
-                below_one: prior(0.0, Side::Below, WORSE_SCALE),
+                early: OnceLock::new(),
+                above_one: OnceLock::new(),
+                below_one: OnceLock::new(),
             })
         });
         if tests.worse_at != worse_at {
@@ -625,11 +660,11 @@ impl Events {
         let rate = self.rate_bounds().filter(|r| r.events < RATIO_EVENTS_MIN);
         if let (Some(rate), Some(abs)) = (rate, self.ok.abs) {
             let settled = |limit: f64| Weighed {
-                log_evalue: self.main.log_evalue_of_rate(&tests.above_one, limit, phi),
+                log_evalue: self.main.log_evalue_of_rate(tests.above_one(), limit, phi),
                 z: self.main.signed_root_of_rate(limit, spread, phi, Side::Above),
             };
             let by_rate = rate.weigh_excess(abs, |limit| match &self.fading {
-                Some(fading) => fading.weigh_rate(&self.main, &tests.above_one, (limit, above(0.0)), phi),
+                Some(fading) => fading.weigh_rate(&self.main, tests.above_one(), (limit, above(0.0)), phi),
                 None => settled(limit),
             });
             late = late.min(rate.weigh_excess(abs, settled).log_evalue);
@@ -652,7 +687,7 @@ impl Events {
         let late = if self.cut.is_some() { &self.main_within } else { &self.main };
         let settled = match limit {
             Some(limit) => Weighed {
-                log_evalue: late.log_evalue_of_rate(&tests.below_one, limit, phi),
+                log_evalue: late.log_evalue_of_rate(tests.below_one(), limit, phi),
                 z: late.signed_root_of_rate(limit, spread, phi, Side::Below),
             },
             None => Weighed {
@@ -664,7 +699,7 @@ impl Events {
         let (whole, total, looks) = match &mut self.fading {
             Some(fading) => {
                 let whole = match limit {
-                    Some(limit) => fading.weigh_rate(late, &tests.below_one, (limit, below(0.0)), phi),
+                    Some(limit) => fading.weigh_rate(late, tests.below_one(), (limit, below(0.0)), phi),
                     None => fading.weigh(late, &tests.within, below(at), phi),
                 };
                 (whole, fading.total(late), self.fade.seen(next))
@@ -687,11 +722,11 @@ impl Events {
     /// Evidence during the warm-up, against far wider margins.
     pub(crate) fn early_evidence(&self) -> f64 {
         let Some(tests) = &self.tests else { return 0.0 };
-        let ratio = self.early.log_evalue(&tests.early, self.dispersion);
+        let ratio = self.early.log_evalue(tests.early(self.bad), self.dispersion);
         match (self.bad.abs, self.rate_bounds()) {
             (Some(abs), Some(rate)) => {
                 let limit = rate.sure.1 + 2.0 * abs;
-                ratio.min(self.early.log_evalue_of_rate(&tests.above_one, limit, self.dispersion))
+                ratio.min(self.early.log_evalue_of_rate(tests.above_one(), limit, self.dispersion))
             }
             _ => ratio,
         }

@@ -29,7 +29,9 @@ pub fn explain(answer: &Answer, language: Language) -> String {
 /// Says what keeps a canary from passing by proof in its time, and what it would need; `None` if nothing does.
 pub fn explain_plan(plan: &Feasibility, language: Language) -> Option<String> {
     let words = Words { language };
-    let parts = plan.short.iter().map(|s| words.lack(s, plan.seconds)).collect::<Vec<_>>();
+    let told = plan.short.iter().filter_map(|s| words.lack(s, plan.seconds));
+    let parts: Vec<String> =
+        [Lack::Traffic, Lack::History].into_iter().filter_map(|lack| words.without(lack, plan)).chain(told).collect();
     let start =
         words.pick("this canary cannot prove everything in its time: ", "本次灰度在限定时间内无法证明全部指标：");
     (!parts.is_empty()).then(|| format!("{start}{}", words.join(parts)))
@@ -51,11 +53,31 @@ impl Words {
         parts.join(self.pick("; ", "；"))
     }
 
-    fn lack(&self, short: &Shortfall, given: f64) -> String {
-        let name = self.name(&short.metric);
-        match (short.lacks, self.language) {
-            (Lack::Traffic, Language::English) => format!("{name} has no traffic to be judged by"),
-            (Lack::Traffic, Language::Chinese) => format!("{name}没有流量可供判断"),
+    /// Says which metrics have nothing at all to be judged by.
+    fn without(&self, lack: Lack, plan: &Feasibility) -> Option<String> {
+        let names: Vec<String> =
+            plan.short.iter().filter(|s| s.lacks == lack).map(|s| self.aspect(&s.metric)).collect();
+        let words = match (lack, names.len()) {
+            (_, 0) => return None,
+            (Lack::History, 1) => self.pick(
+                " has no history to tell how much nodes differ by themselves",
+                "没有历史数据，节点间固有差异未知",
+            ),
+            (Lack::History, _) => self.pick(
+                " have no history to tell how much nodes differ by themselves",
+                "没有历史数据，节点间固有差异未知",
+            ),
+            (_, 1) => self.pick(" has no traffic to be judged by", "没有流量可供判断"),
+            _ => self.pick(" have no traffic to be judged by", "没有流量可供判断"),
+        };
+        Some(format!("{}{words}", names.join(self.pick(", ", "、"))))
+    }
+
+    /// Says what a metric lacks that has something to be judged by.
+    fn lack(&self, short: &Shortfall, given: f64) -> Option<String> {
+        let name = self.aspect(&short.metric);
+        Some(match (short.lacks, self.language) {
+            (Lack::Traffic | Lack::History, _) => return None,
             (Lack::Time { seconds, per_second }, Language::English) => format!(
                 "{name} needs about {} with this traffic, or {} requests a second on the canary in the {} given",
                 self.time(seconds),
@@ -63,11 +85,15 @@ impl Words {
                 self.time(given)
             ),
             (Lack::Time { seconds, per_second }, Language::Chinese) => format!(
-                "{name}按现有流量约需 {}，或在限定的 {} 内灰度流量达到每秒 {} 个请求",
+                "{name}按现有流量约需 {}，或在限定的 {}内灰度流量达到每秒 {} 个请求",
                 self.time(seconds),
                 self.time(given),
                 rate(per_second)
             ),
+            (Lack::Duration { seconds }, Language::English) => {
+                format!("{name} fluctuates so much that {} would be needed", self.time(seconds))
+            }
+            (Lack::Duration { seconds }, Language::Chinese) => format!("{name}波动较大，约需 {}", self.time(seconds)),
             (Lack::Tolerance { at_least }, Language::English) => format!(
                 "{name} differs by about {} between nodes and restarts alone; no time is enough, tolerate more",
                 percent(at_least)
@@ -75,7 +101,7 @@ impl Words {
             (Lack::Tolerance { at_least }, Language::Chinese) => {
                 format!("{name}仅因节点差异与重启就可相差约 {}，时间再长也不够，请放宽容许范围", percent(at_least))
             }
-        }
+        })
     }
 
     fn time(&self, seconds: f64) -> String {
@@ -284,6 +310,32 @@ mod tests {
         );
         let answer = Answer { why: Vec::new(), ..answer };
         assert_eq!(explain(&answer, Language::English), "still looking");
+    }
+
+    #[test]
+    fn what_is_lacking_is_told_in_one_go() {
+        let short = |metric: &str, lacks| Shortfall { metric: metric.to_owned(), lacks };
+        let plan = Feasibility {
+            short: vec![
+                short("http_errors", Lack::Traffic),
+                short("cpu_pct", Lack::History),
+                short("latency_ms:p99", Lack::Traffic),
+                short("mem_bytes:slope", Lack::Duration { seconds: 1_800.0 }),
+            ],
+            seconds: 600.0,
+        };
+        assert_eq!(
+            explain_plan(&plan, Language::English).unwrap(),
+            "this canary cannot prove everything in its time: the HTTP error ratio, latency p99 have no traffic to be judged \
+             by; CPU use has no history to tell how much nodes differ by themselves; the growth of memory fluctuates so much \
+             that 30 min would be needed"
+        );
+        assert_eq!(
+            explain_plan(&plan, Language::Chinese).unwrap(),
+            "本次灰度在限定时间内无法证明全部指标：HTTP 错误率、延迟 p99没有流量可供判断；CPU 用量没有历史数据，\
+             节点间固有差异未知；内存的增长波动较大，约需 30 分钟"
+        );
+        assert_eq!(explain_plan(&Feasibility::default(), Language::English), None);
     }
 
     #[test]

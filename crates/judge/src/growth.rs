@@ -91,6 +91,11 @@ impl Growth {
         self.prospect().map(|p| p.at(self.stakes.looks))
     }
 
+    /// What an unchanged version will show against growth at `bad`.
+    pub(crate) fn outlook(&self) -> Option<Prospect> {
+        self.prospect().map(|worse| Prospect { distance: self.margin.bad, ..worse })
+    }
+
     /// Fixes which false alarms it may cost, before anything is weighed.
     pub(crate) fn spend(&mut self, alpha: f64) {
         self.stakes.alpha = alpha;

@@ -7,7 +7,7 @@ use crate::answer::{MetricReport, State, Unit};
 use crate::config::{Config, Direction, Kind, Margin, Role};
 use crate::deadline::{self, Aim, Deadlines, Standing};
 use crate::estimate::{Estimate, POOLED_FREEDOM_MAX, inflation, lag_sums, pooled_scatter};
-use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes};
+use crate::events::{Evidence, Frame, RESTART_SPREAD, Stakes, TURNS_TICKS_MIN};
 use crate::growth::Growth;
 use crate::intake::{Cell, Row};
 use crate::load::{HUBER, LoadModel, Observation, Window, median};
@@ -60,6 +60,8 @@ pub(crate) struct Level {
     /// What a pass needs of it.
     pub role: Role,
     metric: usize,
+    /// Which of the levels it is.
+    number: usize,
     load: Option<usize>,
     ok: Margin,
     bad: Margin,
@@ -70,6 +72,8 @@ pub(crate) struct Level {
     fade: Fade,
     window: Window,
     historic: usize,
+    /// What load explains, where it was fitted before the rest is learnt.
+    model: Option<LoadModel>,
     known: Option<Known>,
     start: StartBlocks,
     /// What the first tick after the warm-up says by itself, beyond what it says as a step from the one before.
@@ -153,7 +157,8 @@ impl Dates {
 }
 
 impl Level {
-    pub(crate) fn new(config: &Config, index: usize, stakes: Stakes) -> Self {
+    /// Of the metric at `index`, the level of that `number`.
+    pub(crate) fn new(config: &Config, (index, number): (usize, usize), stakes: Stakes) -> Self {
         let metric = &config.metrics[index];
         let frame = Frame::new(config);
         let fade = Fade::new(frame.warmup);
@@ -166,6 +171,7 @@ impl Level {
             name: metric.name.clone(),
             role: metric.role,
             metric: index,
+            number,
             load: load.and_then(|name| config.metrics.iter().position(|m| m.name == name)),
             ok: metric.ok,
             bad: metric.bad,
@@ -176,6 +182,7 @@ impl Level {
             fade,
             window: Window::default(),
             historic: 0,
+            model: None,
             known: None,
             start: StartBlocks::default(),
             anchor: None,
@@ -209,11 +216,20 @@ impl Level {
         seen
     }
 
-    /// Takes a tick of history.
-    pub(crate) fn remember(&mut self, row: &Row) {
+    /// Takes a tick of history. Where that is long, levels take turns in its last ticks to fit what load explains, each in the
+    /// tick `turn` before the canary's first, as that takes long.
+    pub(crate) fn remember(&mut self, row: &Row, turn: i64) {
         let tick = self.observation(row);
         self.window.push(tick);
         self.historic += 1;
+        if row.tick == -turn && self.window.len() >= TURNS_TICKS_MIN {
+            self.model = self.fit();
+        }
+    }
+
+    /// What load explains in the window.
+    fn fit(&self) -> Option<LoadModel> {
+        LoadModel::fit(&self.window, self.frame.nodes, self.frame.canaries, self.load.is_some())
     }
 
     /// Takes a tick of the canary's time.
@@ -290,7 +306,7 @@ impl Level {
 
     /// With little history, the old nodes' first ticks beside the canary serve as one.
     fn learn_from_baseline(&mut self, mut tick: Observation) {
-        if self.historic < HISTORY_TICKS_MIN {
+        if !self.has_history() {
             tick.level[..self.frame.canaries].fill(None);
             self.window.push(tick);
         }
@@ -299,8 +315,8 @@ impl Level {
     /// Learns the old version, from history or, where that is short, from the old nodes' warm-up; false if it cannot yet.
     fn prepare(&mut self, tick: i64) -> bool {
         let warming = tick < self.frame.warmup;
-        let turn = (tick - self.metric as i64).rem_euclid(PREPARE_TICKS) == 0;
-        if warming && !(turn && self.historic >= HISTORY_TICKS_MIN) {
+        let turn = (tick - self.number as i64).rem_euclid(PREPARE_TICKS) == 0;
+        if warming && !(turn && self.has_history()) {
             return false;
         }
         if self.window.len() < START_TICKS_MIN {
@@ -310,8 +326,13 @@ impl Level {
             self.fade = Fade::settled(self.frame.warmup);
             self.date();
         }
-        let Frame { nodes, canaries, level_block, .. } = self.frame;
-        let Some(model) = LoadModel::fit(&self.window, nodes, canaries, self.load.is_some()) else { return false };
+        self.learn()
+    }
+
+    /// Learns the old version from the window; false if nothing there is above zero.
+    fn learn(&mut self) -> bool {
+        let Frame { canaries, level_block, .. } = self.frame;
+        let Some(model) = self.model.take().or_else(|| self.fit()) else { return false };
         let ticks: Vec<_> = self.window.iter().cloned().collect();
         let past = ticks.chunks_exact(level_block).enumerate().map(|(i, block)| {
             let before = i.checked_sub(1).map(|i| &ticks[(i + 1) * level_block - 1]);
@@ -331,6 +352,20 @@ impl Level {
         if self.known.is_none() {
             self.prepare(tick);
         }
+    }
+
+    /// Whether history was long enough to learn the old version from.
+    pub(crate) fn has_history(&self) -> bool {
+        self.historic >= HISTORY_TICKS_MIN
+    }
+
+    /// What an unchanged version will show against `bad`, of the level and of its growth, by history.
+    pub(crate) fn outlook(&self) -> [Option<Prospect>; 2] {
+        let mut learnt = self.clone();
+        if learnt.known.is_none() && !learnt.learn() {
+            return [None, None];
+        }
+        [learnt.prospects().map(|(_, within)| within), learnt.growth.as_ref().and_then(Growth::outlook)]
     }
 
     /// Expected statistics of a regression when the time is over: of the level, and of its growth.

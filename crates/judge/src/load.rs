@@ -198,20 +198,26 @@ fn robust_slope(series: &[&Centred], rho: f64, steepest: f64) -> (f64, f64) {
     }
     let mut slope = 0.0;
     let mut cut = f64::INFINITY;
-    let (mut sxx, mut sxy) = (0.0, 0.0);
+    let (mut sxx, mut deviation) = (0.0, 0.0);
     for _ in 0..4 {
-        (sxx, sxy) = (0.0, 0.0);
+        let mut sxy = 0.0;
+        sxx = 0.0;
         for (x, q) in &points {
             let weight = (cut / (x - slope * q).abs().max(1e-12)).min(1.0);
             sxx += weight * q * q;
             sxy += weight * q * x;
         }
         slope = (sxy / sxx.max(1e-12)).clamp(0.0, steepest.max(0.0));
-        cut = HUBER * robust_deviation(points.iter().map(|(x, q)| x - slope * q).collect());
+        deviation = robust_deviation(points.iter().map(|(x, q)| x - slope * q).collect());
+        if deviation <= 0.0 {
+            // Most points lie on the line, or are nought on both axes: there is no scale to weigh the others by.
+            let squares = points.iter().map(|(x, q)| (x - slope * q).powi(2));
+            deviation = mean(squares).unwrap_or(0.0).sqrt();
+            break;
+        }
+        cut = HUBER * deviation;
     }
-    let _ = sxy;
-    let residual = cut / HUBER * 1.2;
-    (slope, residual / sxx.max(1e-12).sqrt())
+    (slope, 1.2 * deviation / sxx.max(1e-12).sqrt())
 }
 
 fn autocorrelation(series: &[&Centred], slope: f64) -> f64 {
@@ -253,4 +259,38 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     let upper = *upper;
     let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     Some(if even { 0.5 * (lower + upper) } else { upper })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three nodes over the given loads, whose level is by `of`.
+    fn fit(loads: impl Iterator<Item = f64>, of: impl Fn(usize, f64) -> f64) -> LoadModel {
+        let mut window = Window::default();
+        for (tick, load) in loads.enumerate() {
+            let shares = [0.8 * load, load, 1.2 * load];
+            let level = shares.iter().enumerate().map(|(node, q)| Some(of(tick + node, *q))).collect();
+            window.push(Observation { level, load: shares.map(Some).to_vec() });
+        }
+        LoadModel::fit(&window, 3, 1, true).unwrap()
+    }
+
+    #[test]
+    fn a_level_that_is_nothing_but_load_has_its_slope() {
+        let loads = || (0..60).map(|tick| 10.0 + f64::from(tick * 7 % 5));
+        let exact = fit(loads(), |_, load| 4096.0 * load);
+        assert!((exact.common.slope - 4096.0).abs() < 1e-6, "{exact:?}");
+        assert!(exact.slope_error < 1e-6 && exact.common.intercept.abs() < 1e-3, "{exact:?}");
+    }
+
+    #[test]
+    fn where_most_is_nought_the_rest_tells_the_error() {
+        let point =
+            |tick: usize| if tick.is_multiple_of(6) { (100.0 + 10.0 * (tick % 4) as f64, 1.0) } else { (0.0, 0.0) };
+        let points = (0..240).map(|tick| Some(point(tick))).collect();
+        let (slope, error) = robust_slope(&[&Centred { level: 18.0, load: 0.17, points }], 0.0, 1e3);
+        assert!((slope - 110.0).abs() < 1.0, "{slope}");
+        assert!((0.3..3.0).contains(&error), "{error}");
+    }
 }

@@ -26,7 +26,7 @@ impl Past {
 
     /// Takes a tick of history.
     pub(crate) fn see(&mut self, row: &Row, config: &Config) {
-        self.ticks += 1.0;
+        self.ticks += f64::from(u8::from(row.seen.contains(&true)));
         for (metric, sums) in self.sums.iter_mut().enumerate() {
             let by = match &config.metrics[metric].kind {
                 Kind::Count { exposure: Some(by) } => config.metrics.iter().position(|m| m.name == *by),
@@ -45,8 +45,8 @@ impl Past {
         }
     }
 
-    /// Traffic per metric of events; `None` without history.
-    pub(crate) fn flows(&self, config: &Config, canary_share: Option<f64>) -> Option<Vec<Flow>> {
+    /// Traffic per metric of events; nothing without history.
+    pub(crate) fn flows(&self, config: &Config, canary_share: Option<f64>) -> Vec<Flow> {
         let seconds = self.ticks * config.tick_ms as f64 / 1000.0;
         let flow = |(metric, sums): (&crate::config::Metric, &Sums)| {
             let total = sums.canary + sums.baseline;
@@ -58,6 +58,6 @@ impl Past {
                 event_share: sums.events / total.max(1.0),
             }
         };
-        (seconds > 0.0).then(|| config.metrics.iter().zip(&self.sums).map(flow).collect())
+        config.metrics.iter().zip(&self.sums).filter(|_| seconds > 0.0).map(flow).collect()
     }
 }

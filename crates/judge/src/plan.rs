@@ -3,6 +3,7 @@
 use crate::config::{Config, Kind, Metric, Role};
 use crate::events::RESTART_SPREAD;
 use crate::level::DRIFT;
+use crate::prospect::{Prospect, critical};
 use crate::verdict::WITHIN_RESERVE;
 
 /// Traffic that the plan assumes for one metric of events.
@@ -48,12 +49,19 @@ pub struct Shortfall {
 pub enum Lack {
     /// No traffic was seen at all.
     Traffic,
+    /// The old version was not watched before, or not long enough to say how much its nodes differ.
+    History,
     /// Time, or traffic.
     Time {
         /// Seconds that it needs with this traffic.
         seconds: f64,
         /// Requests a second on the canary with which the time given would do.
         per_second: f64,
+    },
+    /// Time: it fluctuates too much for what it is given.
+    Duration {
+        /// Seconds that it needs with the fluctuation of history.
+        seconds: f64,
     },
     /// Tolerance: nodes and restarts alone differ by more, however long one looks.
     Tolerance {
@@ -68,6 +76,11 @@ const DISPERSION: f64 = 2.0;
 const DISPERSION_SLOW: f64 = 1.2;
 /// What a mixture over unknown effects costs, in nats.
 const MIXTURE_COST: f64 = 1.0;
+
+/// Part of a pass's error that its last date has (`deadline.rs`).
+const LAST_DATE: f64 = 0.235;
+/// Ticks that count as any time.
+const LOOKS_MAX: f64 = 1e7;
 
 /// Says what the canary's time, traffic and nodes allow.
 pub fn plan(config: &Config, flows: &[Flow]) -> Feasibility {
@@ -93,6 +106,25 @@ pub fn plan(config: &Config, flows: &[Flow]) -> Feasibility {
         }
     });
     Feasibility { short: short.collect(), seconds }
+}
+
+/// What a level or its growth lacks whose unchanged version will show `prospect`, by the fluctuation of history.
+pub(crate) fn fluctuation(config: &Config, prospect: Prospect) -> Option<Lack> {
+    let wanted = critical(config.beta * WITHIN_RESERVE * LAST_DATE);
+    let shown = |looks: f64| prospect.at(looks) >= wanted;
+    let given = f64::from(config.horizon_ticks.saturating_sub(config.warmup_ticks));
+    if shown(given) {
+        return None;
+    }
+    if !shown(LOOKS_MAX) {
+        return Some(Lack::Tolerance { at_least: (wanted / prospect.information(LOOKS_MAX).sqrt()).exp_m1() });
+    }
+    let (mut few, mut enough) = (given, LOOKS_MAX);
+    while enough > 1.01 * few.max(1.0) {
+        let middle = (few.max(1.0) * enough).sqrt();
+        if shown(middle) { enough = middle } else { few = middle }
+    }
+    Some(Lack::Duration { seconds: enough * config.tick_ms as f64 / 1000.0 })
 }
 
 fn time(gain: f64, flow: &Flow, (seconds, beta): (f64, f64)) -> Option<Lack> {
@@ -195,6 +227,22 @@ mod tests {
             matches!(short[0].lacks, Lack::Tolerance { at_least } if (0.03..0.12).contains(&at_least)),
             "{short:?}"
         );
+    }
+
+    #[test]
+    fn what_fluctuates_needs_time_or_tolerance() {
+        let config = config(metric(Kind::Gauge { load: None, slope: None }, Margin::relative(0.1)), 20);
+        let prospect = |fixed, falling, power| Prospect { distance: 0.1, fixed, falling, power, ahead: 0.0 };
+        assert_eq!(fluctuation(&config, prospect(0.0001, 0.01, 1)), None);
+        let seconds = |power| match fluctuation(&config, prospect(0.0, 0.2_f64 * 80.0_f64.powi(power - 1), power)) {
+            Some(Lack::Duration { seconds }) => seconds / 1200.0,
+            other => panic!("{other:?}"),
+        };
+        // The standard error is 0.05 at the end, and has to be 0.1 over 2.66.
+        assert!((1.7..1.9).contains(&seconds(1)), "{}", seconds(1));
+        assert!((1.15..1.3).contains(&seconds(3)), "{}", seconds(3));
+        let lack = fluctuation(&config, prospect(0.0016, 0.0, 1));
+        assert!(matches!(lack, Some(Lack::Tolerance { at_least }) if (0.1..0.13).contains(&at_least)), "{lack:?}");
     }
 
     #[test]

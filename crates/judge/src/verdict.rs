@@ -8,7 +8,7 @@ use crate::intake::{Cell, Intake};
 use crate::level::Level;
 use crate::numeric::log_sum_exp;
 use crate::past::Past;
-use crate::plan::{Feasibility, plan};
+use crate::plan::{Feasibility, Lack, Shortfall, fluctuation, plan};
 use crate::prospect::shares;
 use crate::sample::Tick;
 use crate::startup::Fade;
@@ -71,7 +71,9 @@ impl Judge {
                     events.extend(quantiles.iter().map(|q| Events::new(&config, i, Some(*q), stakes)));
                 }
                 Kind::Count { .. } | Kind::Proportion => events.push(Events::new(&config, i, None, stakes)),
-                Kind::Gauge { .. } | Kind::Counter { .. } => levels.push(Level::new(&config, i, stakes)),
+                Kind::Gauge { .. } | Kind::Counter { .. } => {
+                    levels.push(Level::new(&config, (i, levels.len()), stakes));
+                }
             }
         }
         let answer =
@@ -104,8 +106,9 @@ impl Judge {
         }
         if row.tick < 0 {
             self.past.see(row, &self.config);
-            self.events.iter_mut().for_each(|e| e.remember(row));
-            self.levels.iter_mut().for_each(|l| l.remember(row));
+            let mut turns = 1..;
+            self.events.iter_mut().zip(&mut turns).for_each(|(e, turn)| e.remember(row, turn));
+            self.levels.iter_mut().zip(turns).for_each(|(l, turn)| l.remember(row, turn));
             self.answer.tick = row.tick;
             return self.answer.clone();
         }
@@ -124,11 +127,25 @@ impl Judge {
         self.answer.clone()
     }
 
-    /// Says what the canary can show in its time, from the traffic of history; `canary_share` is the part of it that the
-    /// canary will get, as in history if `None`. Nothing without history.
-    pub fn outlook(&self, canary_share: Option<f64>) -> Option<Feasibility> {
-        let flows = self.past.flows(&self.config, canary_share)?;
-        Some(plan(&self.config, &flows))
+    /// Says what the canary can show in its time, from traffic and fluctuation of history; `canary_share` is the part of
+    /// the traffic that the canary will get, as in history if `None`.
+    pub fn outlook(&self, canary_share: Option<f64>) -> Feasibility {
+        let mut plan = plan(&self.config, &self.past.flows(&self.config, canary_share));
+        let mut add = |metric: String, lacks: Option<Lack>| {
+            if let Some(lacks) = lacks.filter(|_| plan.short.iter().all(|short| short.metric != metric)) {
+                plan.short.push(Shortfall { metric, lacks });
+            }
+        };
+        for level in &self.levels {
+            if !level.has_history() {
+                add(level.name.clone(), Some(Lack::History));
+                continue;
+            }
+            let [own, growth] = level.outlook().map(|p| p.and_then(|p| fluctuation(&self.config, p)));
+            add(level.name.clone(), own);
+            add(format!("{}:slope", level.name), growth);
+        }
+        plan
     }
 
     /// Returns the configuration.

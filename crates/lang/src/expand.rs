@@ -80,14 +80,15 @@ impl std::error::Error for Circle {}
 /// # Errors
 /// Where variables refer to each other in a circle.
 pub fn expand_all(variables: &[Variable]) -> Result<Vec<Variable>, Circle> {
-    let mut layered: BTreeMap<&str, &Variable> = BTreeMap::new();
-    for variable in variables {
-        layered.insert(&variable.key, variable);
-    }
+    let layered: BTreeMap<&str, &Variable> = variables.iter().map(|variable| (&*variable.key, variable)).collect();
     let mut done: BTreeMap<&str, String> = BTreeMap::new();
     let mut result = Vec::with_capacity(layered.len());
     for variable in variables {
         if !std::ptr::eq(layered[variable.key.as_str()], variable) {
+            continue;
+        }
+        if variable.raw || !variable.value.contains(['$', '%']) {
+            result.push(variable.clone());
             continue;
         }
         settle(&variable.key, &layered, &mut done)?;

@@ -9,6 +9,7 @@ mod artifact;
 pub mod digest;
 mod error;
 pub mod glob;
+pub mod over;
 mod release;
 mod trace;
 pub mod tree;

@@ -4,6 +4,7 @@
 //! user that runs the job, as with the official runner's shell executor, so that installed toolchains are found; a job
 //! variable `HOME` overrides it. `TMPDIR` is the job's own.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -128,8 +129,7 @@ impl Environment {
             }
             located.push(variable);
         }
-        let variables = expanded(&located);
-        Ok(Self { variables, host: host.clone() })
+        Ok(Self { variables: expanded(located), host: host.clone() })
     }
 
     /// The variables, for [`crate::expand::expand`].
@@ -155,7 +155,9 @@ impl Environment {
 
     /// The entries for a process; an error names a variable that no process can be given.
     pub(crate) fn entries(&self) -> Result<Vec<(OsString, OsString)>, String> {
-        let mut entries: Vec<(OsString, OsString)> = self.host.entries.clone();
+        let own = |name: &OsString| self.variables.iter().any(|variable| name.as_os_str() == variable.key.as_str());
+        let mut entries: Vec<(OsString, OsString)> =
+            self.host.entries.iter().filter(|(name, _)| !own(name)).cloned().collect();
         for variable in &self.variables {
             if !is_possible_name(&variable.key) {
                 continue;
@@ -171,9 +173,7 @@ impl Environment {
                     ENTRY_BYTES_MAX - variable.key.len() - 2
                 ));
             }
-            let name = OsString::from(&variable.key);
-            entries.retain(|(entry, _)| *entry != name);
-            entries.push((name, OsString::from(&variable.value)));
+            entries.push((OsString::from(&variable.key), OsString::from(&variable.value)));
         }
         Ok(entries)
     }
@@ -187,7 +187,7 @@ fn is_possible_name(key: &str) -> bool {
 /// The last of each name, in the order of first appearance.
 fn latest_of_each(variables: &[Variable]) -> Vec<&Variable> {
     let mut latest: Vec<&Variable> = Vec::with_capacity(variables.len());
-    let mut position = std::collections::HashMap::new();
+    let mut position = HashMap::new();
     for variable in variables {
         let index = *position.entry(variable.key.as_str()).or_insert(latest.len());
         match latest.get_mut(index) {
@@ -202,21 +202,22 @@ fn latest_of_each(variables: &[Variable]) -> Vec<&Variable> {
 #[must_use]
 pub fn resolved(variables: &[Variable]) -> Vec<Variable> {
     let plain = |variable: &Variable| Variable { raw: variable.raw || variable.file, ..variable.clone() };
-    expanded(&latest_of_each(variables).into_iter().map(plain).collect::<Vec<_>>())
+    expanded(latest_of_each(variables).into_iter().map(plain).collect())
 }
 
 /// Expands each value once by the others as they were written.
-fn expanded(variables: &[Variable]) -> Vec<Variable> {
-    let by_name: std::collections::HashMap<&str, &str> =
-        variables.iter().map(|variable| (variable.key.as_str(), variable.value.as_str())).collect();
-    let expand_one = |variable: &Variable| {
-        let mut variable = variable.clone();
-        if !variable.raw {
-            variable.value = expand_with(&variable.value, |name| by_name.get(name).copied());
-        }
-        variable
-    };
-    variables.iter().map(expand_one).collect()
+fn expanded(mut variables: Vec<Variable>) -> Vec<Variable> {
+    let refers = |variable: &Variable| !variable.raw && variable.value.contains('$');
+    if !variables.iter().any(refers) {
+        return variables;
+    }
+    let by_name: HashMap<&str, &str> = variables.iter().map(|v| (v.key.as_str(), v.value.as_str())).collect();
+    let expand = |variable: &Variable| expand_with(&variable.value, |name| by_name.get(name).copied());
+    let values: Vec<Option<String>> = variables.iter().map(|v| refers(v).then(|| expand(v))).collect();
+    for (variable, value) in variables.iter_mut().zip(values) {
+        variable.value = value.unwrap_or_else(|| std::mem::take(&mut variable.value));
+    }
+    variables
 }
 
 fn write_file(files: &Path, index: usize, variable: &Variable) -> io::Result<PathBuf> {

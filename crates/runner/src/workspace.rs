@@ -7,12 +7,11 @@ mod local;
 mod tree_copy;
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Metadata};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
 use serin_model::CommitId;
 
 use crate::environment::HostEnvironment;
@@ -121,19 +120,10 @@ impl Workspace {
         self.beside.join(format!("{name}.sh"))
     }
 
-    /// Writes a script of the job over that of the job before, where that is a plain file of our own and nobody else's: ext4
-    /// looks at each inode that was freed in the last minutes when it makes a file, which costs more than the script.
+    /// Writes a script of the job over that of the job before, where that is a plain file of our own and nobody else's.
     pub(crate) fn write_script(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.script(name);
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let over = File::options().write(true).custom_flags(flags.bits()).open(&path).ok().filter(|file| {
-            let own = |found: Metadata| {
-                let is_ours = found.uid() == nix::unistd::geteuid().as_raw() && found.mode() & 0o600 == 0o600;
-                found.is_file() && found.nlink() == 1 && is_ours
-            };
-            file.metadata().is_ok_and(own)
-        });
-        let mut file = match over {
+        let mut file = match serin_objects::over::open(&path) {
             Some(file) => file,
             None => {
                 crate::slot::remove(&path)?;

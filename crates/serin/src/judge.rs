@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// What it can show in its time, with the traffic of its history.
-    pub fn outlook(&self) -> Option<Feasibility> {
+    pub fn outlook(&self) -> Feasibility {
         self.judge.outlook(None)
     }
 }
@@ -141,7 +141,7 @@ pub fn serve(input: impl BufRead, mut output: impl Write, detail: Detail) -> Res
                 let run = run.as_mut().ok_or("a tick before any header")?;
                 let number = line.tick;
                 if let Some(answer) = run.observe(line) {
-                    let outlook = outlook(run, detail).filter(|_| number == 0);
+                    let outlook = if number == 0 { outlook(run, detail) } else { None };
                     let line = AnswerLine { outlook, ..answer_line(number, &answer, detail) };
                     write_answer(&mut output, &line).map_err(|e| broken.insert(e).to_string())?;
                 }
@@ -154,7 +154,7 @@ pub fn serve(input: impl BufRead, mut output: impl Write, detail: Detail) -> Res
 
 fn outlook(run: &Run, detail: Detail) -> Option<String> {
     match detail {
-        Detail::Explained(language) => explain_plan(&run.outlook()?, language),
+        Detail::Explained(language) => explain_plan(&run.outlook(), language),
         Detail::Verdict | Detail::Estimates => None,
     }
 }

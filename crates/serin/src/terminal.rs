@@ -1,7 +1,9 @@
 //! What people see: colours where there is a terminal, and one place that writes.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Stderr, Stdout, Write};
+use std::sync::LazyLock;
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -18,6 +20,10 @@ pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 /// Names and addresses.
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
 
+/// Whether standard output and standard error show colours. Looked up once: a run of many jobs writes many lines.
+static OUTPUT_COLOURS: LazyLock<ColorChoice> = LazyLock::new(|| AutoStream::choice(&std::io::stdout()));
+static ERROR_COLOURS: LazyLock<ColorChoice> = LazyLock::new(|| AutoStream::choice(&std::io::stderr()));
+
 /// Text in a style; the stream drops the codes where there is no terminal, or `NO_COLOR` is set.
 #[must_use]
 pub fn styled(style: Style, text: &str) -> String {
@@ -27,7 +33,7 @@ pub fn styled(style: Style, text: &str) -> String {
 /// Writes a line to standard output; a closed pipe ends the program's output silently.
 pub fn line(text: &str) {
     // Nobody reads any more: nothing to tell, and nobody to tell it to.
-    let _ = writeln!(anstream::stdout(), "{text}");
+    let _ = writeln!(stdout(), "{text}");
 }
 
 /// Writes a value as JSON to standard output, indented; a closed pipe ends the program's output silently.
@@ -47,7 +53,15 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Writes a line to standard error.
 pub fn note(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(stderr(), "{text}");
+}
+
+fn stdout() -> AutoStream<Stdout> {
+    AutoStream::new(std::io::stdout(), *OUTPUT_COLOURS)
+}
+
+fn stderr() -> AutoStream<Stderr> {
+    AutoStream::new(std::io::stderr(), *ERROR_COLOURS)
 }
 
 /// Writes an error with what caused it.

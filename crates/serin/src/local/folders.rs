@@ -11,6 +11,10 @@ use anyhow::{Context as _, Result, bail};
 const RUNS_KEPT: usize = 5;
 /// Runs of one project at the same time.
 const LANES_MAX: u32 = 64;
+/// Folder of a run with its jobs' logs.
+const LOGS: &str = "logs";
+/// Folder of a run with the logs of one that is kept no longer.
+const SPARE: &str = "spare";
 /// Bytes of a job's name in a file's name.
 const NAME_BYTES_MAX: usize = 80;
 
@@ -37,7 +41,6 @@ impl Folders {
             .mode(0o700)
             .create(&runs)
             .with_context(|| format!("cannot make `{}`", runs.display()))?;
-        sweep(&runs);
         let next = numbers(&runs).last().map_or(1, |last| last + 1);
         for number in next.. {
             let run = runs.join(number.to_string());
@@ -46,7 +49,8 @@ impl Folders {
                 made => made.with_context(|| format!("cannot make `{}`", run.display()))?,
             }
             let held = lock(&run.join("lock")).with_context(|| format!("`{}` is in use", run.display()))?;
-            for folder in ["logs", "artifacts"] {
+            sweep(&runs, &run);
+            for folder in [LOGS, "artifacts"] {
                 std::fs::create_dir(run.join(folder)).with_context(|| format!("cannot make `{}`", run.display()))?;
             }
             let (builds, lane) = lane(&project.join("builds"))?;
@@ -71,7 +75,17 @@ impl Folders {
     #[must_use]
     pub fn log(&self, job: &str, attempt: u32) -> PathBuf {
         let number = if attempt > 1 { format!(".{attempt}") } else { String::new() };
-        self.run.join("logs").join(format!("{}{number}.log", file_name(job)))
+        self.run.join(LOGS).join(format!("{}{number}.log", file_name(job)))
+    }
+
+    /// Opens the log of a job's attempt, over that of a run that is kept no longer where there is one.
+    pub fn open_log(log: &Path) -> std::io::Result<File> {
+        let spare = spare_of(log);
+        let Some(file) = serin_objects::over::open(&spare) else { return File::create(log) };
+        std::fs::rename(&spare, log)?;
+        // Not to nothing: ext4 writes a file that was to disk when it is closed.
+        file.set_len(1)?;
+        Ok(file)
     }
 
     /// The folder of a job's archives.
@@ -96,6 +110,11 @@ impl Folders {
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {
         self.builds.join("snapshot")
+    }
+
+    /// Removes the old run's logs that no job of this one has written over.
+    pub fn remove_spare_logs(&self) {
+        remove(&self.run.join(SPARE));
     }
 
     /// Leaves the snapshot and these workspaces for the next run.
@@ -141,16 +160,24 @@ pub fn numbers(runs: &Path) -> Vec<u64> {
     numbers
 }
 
-/// Removes old runs.
-fn sweep(runs: &Path) {
+/// Removes old runs; the new one gets the logs of one of them to write over.
+fn sweep(runs: &Path, new: &Path) {
     let numbers = numbers(runs);
-    let old = numbers.len().saturating_sub(RUNS_KEPT - 1);
+    let old = numbers.len().saturating_sub(RUNS_KEPT);
     for number in &numbers[..old] {
         let run = runs.join(number.to_string());
         if let Ok(_lock) = lock(&run.join("lock")) {
+            // Where there are some already, they stay.
+            let _ = std::fs::rename(run.join(LOGS), new.join(SPARE));
             remove(&run);
         }
     }
+}
+
+/// Where the log of an old run stands that a new one may be written over.
+fn spare_of(log: &Path) -> PathBuf {
+    let run = log.parent().and_then(Path::parent).unwrap_or(log);
+    run.join(SPARE).join(log.file_name().unwrap_or_default())
 }
 
 /// Stands beside workspaces that a run left in order, not killed in between.

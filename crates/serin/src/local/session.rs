@@ -384,6 +384,7 @@ impl Session {
     /// Leaves the workspaces for the next run, which then copies only what changed; what cannot be left that way goes.
     pub fn leave_builds(&self) {
         let folders = &self.common.folders;
+        folders.remove_spare_logs();
         if self.settings.keep {
             return;
         }

@@ -10,6 +10,7 @@ use serin_engine::Outcome;
 use serin_model::FailureReason;
 use serin_runner::{CancelToken, JobReport, JobRequest, TraceSink};
 
+use super::folders::Folders;
 use super::output::{Feed, Output};
 use super::request;
 
@@ -112,7 +113,7 @@ struct Sink {
 
 impl Sink {
     fn new(log: &Path, output: Arc<Output>, name: String) -> std::io::Result<Self> {
-        Ok(Self { file: Mutex::new(BufWriter::new(File::create(log)?)), feed: Feed::default(), output, name })
+        Ok(Self { file: Mutex::new(BufWriter::new(Folders::open_log(log)?)), feed: Feed::default(), output, name })
     }
 
     fn finish(&self) -> Vec<String> {

@@ -7,6 +7,8 @@ mod snapshots;
 mod terminal;
 mod watch;
 
+use std::path::{Path, PathBuf};
+
 use crate::project::{Project, Said};
 
 /// A project of that pipeline, with one commit.
@@ -64,6 +66,39 @@ fn the_next_run_finds_the_tree_as_it_is_then() {
     let said = project.serin(&["run"]);
     assert!(said.output.contains("a | one\na | six\n"), "{}", said.output);
     assert!(!said.output.contains("a | gone") && !said.output.contains("a | junk"), "{}", said.output);
+}
+
+#[test]
+fn logs_of_the_last_five_runs_are_kept_and_hold_nothing_older() {
+    let project = Project::new("demo", "main");
+    let log = |run: &Path, job: &str| std::fs::read_to_string(run.join(format!("logs/{job}.log")));
+    let folder = |outcome: &serde_json::Value| PathBuf::from(outcome["run"].as_str().unwrap());
+    let mut runs = Vec::new();
+    for number in 1..=8 {
+        // Each run says less than the one before, and half of its jobs are others.
+        let lines = format!("echo run {number}{}", "; echo more".repeat(9 - number));
+        project
+            .write(".gitlab-ci.yml", format!("same: {{script: '{lines}'}}\nother-{number}: {{script: '{lines}'}}\n"));
+        runs.push(folder(&json(&project.serin(&["run", "--format", "json"]))));
+    }
+    let old = &runs[..3];
+    assert!(old.iter().all(|run| !run.exists()), "{old:?}");
+    for (index, run) in runs.iter().enumerate().skip(3) {
+        let number = index + 1;
+        let other = format!("other-{number}");
+        for job in ["same", other.as_str()] {
+            let text = log(run, job).unwrap();
+            let said: Vec<&str> = text.lines().filter(|line| *line == "more" || line.starts_with("run ")).collect();
+            let expected = [format!("run {number}")].into_iter().chain(vec!["more".to_owned(); 9 - number]);
+            assert_eq!(said, expected.collect::<Vec<_>>(), "{text}");
+            assert!(
+                text.starts_with("Running with serin") && text.trim_end().ends_with("Job succeeded\u{1b}[0;m"),
+                "{text}"
+            );
+        }
+        assert_eq!(std::fs::read_dir(run.join("logs")).unwrap().count(), 2);
+        assert!(!run.join("spare").exists());
+    }
 }
 
 #[test]

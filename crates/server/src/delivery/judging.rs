@@ -398,7 +398,7 @@ fn outlook(judge: &Judge, machine: &Rollout, config: &Config) -> Option<[String;
     let all_ms: i64 = config.canary.steps.iter().map(|step| step.for_ms).sum();
     let weighed: f64 = config.canary.steps.iter().map(|step| f64::from(step.traffic_ppm) * step.for_ms as f64).sum();
     let share = (canary && all_ms > 0).then(|| weighed / all_ms as f64 / 1e6);
-    let plan = judge.outlook(share)?;
+    let plan = judge.outlook(share);
     Some([explain_plan(&plan, Language::English)?, explain_plan(&plan, Language::Chinese)?])
 }
 

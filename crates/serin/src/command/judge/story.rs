@@ -45,7 +45,7 @@ impl Story {
             return;
         }
         if self.told.is_none()
-            && let Some(outlook) = run.outlook().and_then(|plan| explain_plan(&plan, self.language))
+            && let Some(outlook) = explain_plan(&run.outlook(), self.language)
         {
             self.line(run, answer, &styled(YELLOW, &outlook));
         }
