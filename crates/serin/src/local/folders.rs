@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 /// Runs whose logs and artifacts are kept.
 const RUNS_KEPT: usize = 5;
@@ -15,6 +17,9 @@ const LANES_MAX: u32 = 64;
 const LOGS: &str = "logs";
 /// Folder of a run with the logs of one that is kept no longer.
 const SPARE: &str = "spare";
+/// Places that are tried for a run's folder, and the time of making a file that is good enough.
+const PLACES_MAX: u32 = 8;
+const QUICK: Duration = Duration::from_micros(80);
 /// Bytes of a job's name in a file's name.
 const NAME_BYTES_MAX: usize = 80;
 
@@ -41,6 +46,7 @@ impl Folders {
             .mode(0o700)
             .create(&runs)
             .with_context(|| format!("cannot make `{}`", runs.display()))?;
+        lay_out_apart(&runs);
         let next = numbers(&runs).last().map_or(1, |last| last + 1);
         for number in next.. {
             let run = runs.join(number.to_string());
@@ -48,6 +54,7 @@ impl Folders {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 made => made.with_context(|| format!("cannot make `{}`", run.display()))?,
             }
+            move_apart(&runs, &run);
             let held = lock(&run.join("lock")).with_context(|| format!("`{}` is in use", run.display()))?;
             sweep(&runs, &run);
             for folder in [LOGS, "artifacts"] {
@@ -160,6 +167,57 @@ pub fn numbers(runs: &Path) -> Vec<u64> {
     numbers
 }
 
+/// Asks the file system to lay each run's folder somewhere else on the disk.
+fn lay_out_apart(runs: &Path) {
+    let asked = File::open(runs).and_then(|folder| {
+        let flags = ioctl_getflags(&folder)?;
+        Ok(ioctl_setflags(&folder, flags | IFlags::TOPDIR)?)
+    });
+    if let Err(error) = asked {
+        tracing::debug!(%error, "the file system lays runs out as it likes");
+    }
+}
+
+/// Moves the new, empty folder of a run to where files are made quickly.
+///
+/// ext4 makes a file near its folder, and looks at every inode first that was freed there in the last minutes
+/// (`recently_deleted` in `fs/ext4/ialloc.c`). After a build, which removes thousands of files, each job's log could take a
+/// millisecond. So some places are tried; elsewhere the first is good enough.
+fn move_apart(runs: &Path, run: &Path) {
+    let tried = |number: u32| run.with_extension(number.to_string());
+    let mut best = (time_of_a_file(run), run.to_owned());
+    for number in 1..PLACES_MAX {
+        let place = tried(number);
+        if best.0 <= QUICK || std::fs::create_dir(&place).is_err() {
+            break;
+        }
+        best = best.min((time_of_a_file(&place), place));
+    }
+    if best.1 != run
+        && let Err(error) = std::fs::rename(&best.1, run)
+    {
+        tracing::debug!(%error, "the run stays where it is");
+    }
+    // Of this run, and of one that was killed in between.
+    for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
+        let place = entry.path();
+        if place.extension().is_some() && place.with_extension("") <= *run {
+            let _ = std::fs::remove_dir(&place);
+        }
+    }
+}
+
+/// How long it takes to make a file in an empty folder; the first one makes room in the folder itself.
+fn time_of_a_file(folder: &Path) -> Duration {
+    let names = ["first", "second"].map(|name| folder.join(name));
+    let times = names.each_ref().map(|name| {
+        let start = Instant::now();
+        File::create(name).map_or(Duration::MAX, |_| start.elapsed())
+    });
+    names.iter().for_each(|name| drop(std::fs::remove_file(name)));
+    times[1]
+}
+
 /// Removes old runs; the new one gets the logs of one of them to write over.
 fn sweep(runs: &Path, new: &Path) {
     let numbers = numbers(runs);
@@ -238,7 +296,21 @@ fn file_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::{file_name, lay_out_apart, move_apart};
+
+    #[test]
+    fn a_run_is_one_empty_folder_wherever_it_is_laid() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path();
+        lay_out_apart(runs);
+        for left in ["6.1", "6.2", "7"] {
+            std::fs::create_dir(runs.join(left)).unwrap();
+        }
+        move_apart(runs, &runs.join("7"));
+        let names: Vec<_> = std::fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["7"]);
+        assert_eq!(std::fs::read_dir(runs.join("7")).unwrap().count(), 0);
+    }
 
     #[test]
     fn names_of_files_stay_in_their_folder_and_apart() {
