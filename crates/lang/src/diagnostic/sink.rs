@@ -141,7 +141,7 @@ impl Sink {
 
     /// Reports what is wrong at a place that many jobs may share, once for all of them.
     pub fn once(&mut self, severity: Severity, span: Span, about: String, message: String) -> &mut Finding {
-        if self.is_full() || self.told.insert((span, about)) {
+        if self.findings.len() >= FINDINGS_MAX || self.told.insert((span, about)) {
             return self.add(severity, span, message);
         }
         self.spare.insert(Finding { severity, span, message, hint: None, related: Vec::new() })

@@ -7,6 +7,8 @@ use crate::{duration, pattern};
 /// Milliseconds of one week, the longest `start_in`.
 const START_IN_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// Exit codes that there are.
+pub(crate) const EXIT_CODES_MAX: usize = 256;
 /// Characters of a pipeline's name.
 const NAME_CHARS_MAX: usize = 255;
 
@@ -139,7 +141,7 @@ pub(crate) fn artifacts(node: &Node, checker: &mut Checker<'_>) {
 /// `retry:exit_codes`.
 pub(crate) fn distinct(node: &Node, checker: &mut Checker<'_>) {
     let items = node.as_list().unwrap_or_default();
-    for (at, item) in items.iter().enumerate() {
+    for (at, item) in items.iter().enumerate().take(EXIT_CODES_MAX) {
         if items[..at].iter().any(|earlier| earlier.value == item.value) {
             checker.warning(item, "lists the same value twice");
         }

@@ -13,7 +13,7 @@ use super::{
 const EXIT_CODE: Shape = Shape { what: "an exit code", number: Some((0, 255)), ..NOTHING };
 const EXIT_CODES: Shape = Shape {
     what: "an exit code or a list of them",
-    list: Some(List { item: &EXIT_CODE, empty: Empty::Doubtful, max: usize::MAX, nested: Nested::No }),
+    list: Some(List { item: &EXIT_CODE, empty: Empty::Doubtful, max: checks::EXIT_CODES_MAX, nested: Nested::No }),
     check: Some(checks::distinct),
     ..EXIT_CODE
 };
