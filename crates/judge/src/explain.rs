@@ -104,6 +104,17 @@ impl Words {
         })
     }
 
+    fn times(&self, ratio: f64) -> String {
+        match (ratio, self.language) {
+            (small, Language::English) if small < 0.01 => "under 0.01×".to_owned(),
+            (small, Language::Chinese) if small < 0.01 => "不到 0.01×".to_owned(),
+            (large, Language::English) if large >= RATIO_MAX => format!("over {RATIO_MAX:.0}×"),
+            (large, Language::Chinese) if large >= RATIO_MAX => format!("{RATIO_MAX:.0}× 以上"),
+            (large, _) if large >= 100.0 => format!("{large:.0}×"),
+            (usual, _) => format!("{usual:.2}×"),
+        }
+    }
+
     fn time(&self, seconds: f64) -> String {
         match seconds {
             s if s < 120.0 => format!("{:.0} {}", s.ceil(), self.pick("s", "秒")),
@@ -137,14 +148,14 @@ impl Words {
         match (self.language, m.unit) {
             (Language::English, Unit::Ratio) => format!(
                 "{name} on the canary is {} the old version's ({}, {} allowed, {} samples); {chance}",
-                times(m.estimate),
+                self.times(m.estimate),
                 self.interval(m),
                 percent(m.ok - 1.0),
                 m.samples
             ),
             (Language::Chinese, Unit::Ratio) => format!(
                 "灰度节点的{name}是旧版本的 {}（{}，容许 {}，样本 {}）；{chance}",
-                times(m.estimate),
+                self.times(m.estimate),
                 self.interval(m),
                 percent(m.ok - 1.0),
                 m.samples
@@ -152,13 +163,13 @@ impl Words {
             (Language::English, Unit::SlowShare) => format!(
                 "{name} on the canary has grown by more than tolerated: requests beyond that are {} as frequent as \
                  the old version lets one expect ({}, {} such requests); {chance}",
-                times(m.estimate),
+                self.times(m.estimate),
                 self.interval(m),
                 m.samples
             ),
             (Language::Chinese, Unit::SlowShare) => format!(
                 "灰度节点的{name}增长超过容许范围：超出该界限的请求是按旧版本应有数量的 {}（{}，此类请求 {} 个）；{chance}",
-                times(m.estimate),
+                self.times(m.estimate),
                 self.interval(m),
                 m.samples
             ),
@@ -181,7 +192,7 @@ impl Words {
 
     fn interval(&self, m: &MetricReport) -> String {
         let show = |v: f64| match m.unit {
-            Unit::Ratio | Unit::SlowShare => times(v),
+            Unit::Ratio | Unit::SlowShare => self.times(v),
             Unit::PerMinute => percent(v),
         };
         let (low, high) = (show(m.low), show(m.high));
@@ -211,8 +222,10 @@ impl Words {
 
     fn within(&self, m: &MetricReport) -> String {
         let size = match m.unit {
-            Unit::Ratio => times(m.estimate),
-            Unit::SlowShare => format!("{}{}", times(m.estimate), self.pick(" as many slow requests", "（慢请求数）")),
+            Unit::Ratio => self.times(m.estimate),
+            Unit::SlowShare => {
+                format!("{}{}", self.times(m.estimate), self.pick(" as many slow requests", "（慢请求数）"))
+            }
             Unit::PerMinute => format!("{}{}", percent(m.estimate), self.pick(" a minute", "／分钟")),
         };
         format!("{} {size}", self.aspect(&m.name))
@@ -272,15 +285,6 @@ fn rate(per_second: f64) -> String {
 
 /// Ratio from which on its size says no more than that the old version shows next to nothing.
 const RATIO_MAX: f64 = 400.0;
-
-fn times(ratio: f64) -> String {
-    match ratio {
-        small if small < 0.01 => "under 0.01×".to_owned(),
-        large if large >= RATIO_MAX => format!("over {RATIO_MAX:.0}×"),
-        large if large >= 100.0 => format!("{large:.0}×"),
-        usual => format!("{usual:.2}×"),
-    }
-}
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -361,6 +365,9 @@ mod tests {
             "the rate of ERROR lines on the canary is over 400× the old version's (at least 8.14×, 20.0 % allowed, 16 \
              samples); the chance that this is noise is under 1 in 1000"
         );
-        assert!(explain(&answer, Language::Chinese).contains("至少 8.14×"));
+        assert_eq!(
+            explain(&answer, Language::Chinese),
+            "灰度节点的ERROR 日志量是旧版本的 400× 以上（至少 8.14×，容许 20.0 %，样本 16）；这是偶然波动的可能性不到 1000 分之一"
+        );
     }
 }
