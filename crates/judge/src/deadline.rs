@@ -19,7 +19,9 @@ const DATES: [f64; 15] = [0.04, 0.055, 0.07, 0.1, 0.14, 0.19, 0.25, 0.32, 0.4, 0
 /// Power of the information by which its level is spent.
 const SPENDING: f64 = 1.5;
 /// Dates for a pass where history tells nothing, with the parts of the level.
-const WITHIN: [(f64, f64); 4] = [(0.14, 0.18), (0.27, 0.35), (0.55, 0.235), (1.0, 0.235)];
+const WITHIN: [(f64, f64); 4] = [(0.14, 0.18), (0.27, 0.35), (0.55, 0.235), (1.0, LAST_PART)];
+/// Part of the level that the last of them has.
+pub(crate) const LAST_PART: f64 = 0.235;
 /// Weight of the mixture, which finds what is larger than expected.
 const MIXTURE: f64 = 0.12;
 /// Weight, within the mixture, of what follows the warm-up alone, for effects that begin late.

@@ -57,20 +57,19 @@ impl Words {
     fn without(&self, lack: Lack, plan: &Feasibility) -> Option<String> {
         let names: Vec<String> =
             plan.short.iter().filter(|s| s.lacks == lack).map(|s| self.aspect(&s.metric)).collect();
-        let words = match (lack, names.len()) {
-            (_, 0) => return None,
-            (Lack::History, 1) => self.pick(
-                " has no history to tell how much nodes differ by themselves",
-                "没有历史数据，节点间固有差异未知",
-            ),
-            (Lack::History, _) => self.pick(
-                " have no history to tell how much nodes differ by themselves",
-                "没有历史数据，节点间固有差异未知",
-            ),
-            (_, 1) => self.pick(" has no traffic to be judged by", "没有流量可供判断"),
-            _ => self.pick(" have no traffic to be judged by", "没有流量可供判断"),
+        let (english, chinese) = match lack {
+            Lack::History => {
+                ("history to tell how much nodes differ by themselves", "没有历史数据，节点间固有差异未知")
+            }
+            _ => ("traffic to be judged by", "没有流量可供判断"),
         };
-        Some(format!("{}{words}", names.join(self.pick(", ", "、"))))
+        let list = names.join(self.pick(", ", "、"));
+        Some(match (self.language, names.len()) {
+            (_, 0) => return None,
+            (Language::English, 1) => format!("{list} has no {english}"),
+            (Language::English, _) => format!("{list} have no {english}"),
+            (Language::Chinese, _) => format!("{list}{chinese}"),
+        })
     }
 
     /// Says what a metric lacks that has something to be judged by.

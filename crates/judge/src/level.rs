@@ -361,11 +361,11 @@ impl Level {
 
     /// What an unchanged version will show against `bad`, of the level and of its growth, by history.
     pub(crate) fn outlook(&self) -> [Option<Prospect>; 2] {
-        let mut learnt = self.clone();
-        if learnt.known.is_none() && !learnt.learn() {
-            return [None, None];
+        if self.known.is_none() {
+            let mut learnt = self.clone();
+            return if learnt.learn() { learnt.outlook() } else { [None, None] };
         }
-        [learnt.prospects().map(|(_, within)| within), learnt.growth.as_ref().and_then(Growth::outlook)]
+        [self.prospects().map(|(_, within)| within), self.growth.as_ref().and_then(Growth::outlook)]
     }
 
     /// Expected statistics of a regression when the time is over: of the level, and of its growth.

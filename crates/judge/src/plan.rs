@@ -1,6 +1,7 @@
 //! Before the canary: whether it can pass in its time (judge.md section 4).
 
 use crate::config::{Config, Kind, Metric, Role};
+use crate::deadline::LAST_PART;
 use crate::events::RESTART_SPREAD;
 use crate::level::DRIFT;
 use crate::prospect::{Prospect, critical};
@@ -77,8 +78,6 @@ const DISPERSION_SLOW: f64 = 1.2;
 /// What a mixture over unknown effects costs, in nats.
 const MIXTURE_COST: f64 = 1.0;
 
-/// Part of a pass's error that its last date has (`deadline.rs`).
-const LAST_DATE: f64 = 0.235;
 /// Ticks that count as any time.
 const LOOKS_MAX: f64 = 1e7;
 
@@ -110,7 +109,7 @@ pub fn plan(config: &Config, flows: &[Flow]) -> Feasibility {
 
 /// What a level or its growth lacks whose unchanged version will show `prospect`, by the fluctuation of history.
 pub(crate) fn fluctuation(config: &Config, prospect: Prospect) -> Option<Lack> {
-    let wanted = critical(config.beta * WITHIN_RESERVE * LAST_DATE);
+    let wanted = critical(config.beta * WITHIN_RESERVE * LAST_PART);
     let shown = |looks: f64| prospect.at(looks) >= wanted;
     let given = f64::from(config.horizon_ticks.saturating_sub(config.warmup_ticks));
     if shown(given) {

@@ -1,6 +1,6 @@
 //! `spec:inputs` and `$[[ … ]]`.
 
-mod functions;
+pub(crate) mod functions;
 pub(crate) mod mask;
 
 use std::collections::BTreeMap;

@@ -56,6 +56,11 @@ pub fn note(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
 
+/// Whether standard output shows colours.
+pub fn shows_colours() -> bool {
+    *OUTPUT_COLOURS != ColorChoice::Never
+}
+
 fn stdout() -> AutoStream<Stdout> {
     AutoStream::new(std::io::stdout(), *OUTPUT_COLOURS)
 }

@@ -64,7 +64,8 @@ fn posix_escape(text: &str) -> String {
     out
 }
 
-fn posix_quote(text: &str) -> String {
+/// One word for a POSIX shell.
+pub(crate) fn posix_quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 

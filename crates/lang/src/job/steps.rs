@@ -1,6 +1,7 @@
 //! `run`: steps as lines of a script.
 
 use crate::compile::variables;
+use crate::inputs::functions::posix_quote;
 use crate::syntax::Node;
 
 /// The lines: each step is a shell of its own, with its own variables, and the first that fails ends the job.
@@ -19,16 +20,11 @@ fn line(step: &Node) -> String {
     let title = name.lines().next().unwrap_or_default();
     let Some(script) = step.get("script").and_then(Node::as_text) else {
         let says = format!("Serin runs steps with `script` alone, not the step `{name}`");
-        return format!("# {title}\necho {} >&2; false", quoted(&says));
+        return format!("# {title}\necho {} >&2; false", posix_quote(&says));
     };
     let exports: String = variables(step.get("env"), false)
         .iter()
-        .map(|variable| format!("export {}={}\n", quoted(&variable.key), quoted(&variable.value)))
+        .map(|variable| format!("export {}={}\n", posix_quote(&variable.key), posix_quote(&variable.value)))
         .collect();
     format!("# {title}\n(\n{exports}{}\n)", script.trim_end())
-}
-
-/// A text that a shell takes as it is.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -55,9 +55,11 @@ fn number(text: &str) -> Option<Value> {
     float(digits).map(|value| Value::Float(sign * value))
 }
 
-/// Whether a byte may stand between digits: Psych takes `1,2` for 12.
+/// What may stand between digits: Psych takes `1,2` for 12.
+const SEPARATORS: [char; 2] = ['_', ','];
+
 fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'_' | b',')
+    SEPARATORS.contains(&char::from(byte))
 }
 
 /// `None`: no whole number; `Some(None)`: looks like one and is out of range, so it stays text.
@@ -82,11 +84,7 @@ fn integer(digits: &str) -> Option<Option<i64>> {
     if radix == 10 && (0..bytes.len()).any(lonely) {
         return None;
     }
-    Some(i64::from_str_radix(&without_separators(body), radix).ok())
-}
-
-fn without_separators(text: &str) -> String {
-    text.chars().filter(|c| !matches!(c, '_' | ',')).collect()
+    Some(i64::from_str_radix(&body.replace(SEPARATORS, ""), radix).ok())
 }
 
 /// `1:30:15`, two or three parts; the first counts as hours also where there are two, as Psych has it.
@@ -120,7 +118,7 @@ fn float(digits: &str) -> Option<f64> {
     if !whole_ok || !fraction_ok || !exponent_ok || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
-    let plain = without_separators(digits);
+    let plain = digits.replace(SEPARATORS, "");
     format!("0{plain}").replace(".e", ".0e").replace(".E", ".0e").trim_end_matches('.').parse().ok()
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::terminal;
+
 /// Redraws in a second.
 const FRAMES: u8 = 10;
 /// A running job's line.
@@ -55,8 +57,8 @@ impl Live {
 
     /// Writes a line above the area.
     pub fn print(&self, text: &str) {
-        let plain = anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never;
-        let text = if plain { anstream::adapter::strip_str(text).to_string() } else { text.to_owned() };
+        let text =
+            if terminal::shows_colours() { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() };
         // A terminal that is gone shows nothing.
         let _ = self.area.println(if text.is_empty() { " " } else { &text });
     }
